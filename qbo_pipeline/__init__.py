@@ -1,0 +1,1 @@
+"""QuickBooks Online books in your own Postgres."""

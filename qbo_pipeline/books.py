@@ -1,0 +1,314 @@
+"""One installation, wired from its settings: what the doors (terminal, Dagster, web) call.
+
+Nothing is read or opened before it is first needed, so a code location loads without any environment at all.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from qbo_pipeline.catalog import ENTITIES, Entity
+from qbo_pipeline.errors import PipelineError, SettingsError, UsageError, WarehouseError
+from qbo_pipeline.settings import Settings, load_settings
+from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
+from qbo_pipeline.sync.window import INCREMENTAL, Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sqlalchemy import Engine
+
+    from qbo_pipeline.connect import Connector
+    from qbo_pipeline.qbo.client import Call, QboClient
+    from qbo_pipeline.qbo.environments import Environment
+    from qbo_pipeline.qbo.oauth import OAuthClient
+    from qbo_pipeline.status import CompanyStatus
+    from qbo_pipeline.tokens import TokenKeeper
+    from qbo_pipeline.warehouse.companies import Company, CompanyStore
+    from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
+    from qbo_pipeline.warehouse.token_store import StoredTokens
+
+
+class Books:
+    """The books of every connected company, and what can be done with them."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._given_settings = settings
+        #: Called with an entity's outcome after every page of any sync, beside the caller's own ``progress``.
+        self.observers: list[Callable[[EntityOutcome], None]] = []
+
+    @cached_property
+    def settings(self) -> Settings:
+        return self._given_settings or load_settings()
+
+    @cached_property
+    def embedded(self) -> EmbeddedPostgres | None:
+        """The embedded Postgres of this installation; None when ``DATABASE_URL`` names another."""
+        from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
+
+        return None if self.settings.database_url else EmbeddedPostgres(self.settings.state_dir)
+
+    @cached_property
+    def database(self) -> Engine:
+        """The database as it is, migrated or not; starts the embedded one."""
+        from qbo_pipeline.warehouse.engine import check_connection, open_engine
+
+        url = self.settings.database_url or (self.embedded.ensure() if self.embedded else "")
+        engine = open_engine(url)
+        check_connection(engine)
+        return engine
+
+    @cached_property
+    def dagster_url(self) -> str:
+        """URL of Dagster's own storage: a database beside the books, or a schema where we may not make databases."""
+        from sqlalchemy import text
+
+        from qbo_pipeline.warehouse.engine import psycopg2_url
+
+        if self.settings.dagster_database_url:
+            return psycopg2_url(self.settings.dagster_database_url)
+        if self.embedded is not None:
+            self.embedded.ensure()
+            return psycopg2_url(self.embedded.url("dagster"))
+        with self.database.begin() as connection:
+            connection.execute(text("CREATE SCHEMA IF NOT EXISTS dagster"))
+        url = self.database.url.update_query_dict({"options": "-csearch_path=dagster"})
+        return url.render_as_string(hide_password=False)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The database, with every table in place. The embedded one is upgraded by itself, yours only on request."""
+        from qbo_pipeline.warehouse.migrate import current_revision, head_revision
+
+        if current_revision(self.database) != head_revision():
+            if self.embedded is None:
+                raise WarehouseError("The database is not up to date with this version: run 'qbo db upgrade'.")
+            self.upgrade()
+        return self.database
+
+    def upgrade(self) -> list[str]:
+        """Bring the database up to date and say in words what was done; safe to repeat, and at the same time."""
+        from qbo_pipeline.warehouse.entity_tables import ensure_tables
+        from qbo_pipeline.warehouse.migrate import upgrade
+
+        return [*upgrade(self.database), *ensure_tables(self.database, comments=True)]
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The QuickBooks that is talked to."""
+        from qbo_pipeline.qbo import environments
+
+        if self.settings.environment != "local":
+            return {"sandbox": environments.SANDBOX, "production": environments.PRODUCTION}[self.settings.environment]
+        if not self.settings.local_url:
+            raise SettingsError(
+                "QBO_ENVIRONMENT is local, but no local QuickBooks is known: start one with 'qbo demo' or "
+                "'qbo sandbox serve', or set QBO_LOCAL_URL. For a real company set QBO_ENVIRONMENT=production."
+            )
+        return environments.local(self.settings.local_url)
+
+    @cached_property
+    def oauth(self) -> OAuthClient:
+        from qbo_pipeline.qbo.oauth import OAuthClient
+        from qbo_pipeline.qbo.transport import new_session
+
+        client_id, client_secret = self.settings.credentials
+        return OAuthClient(self.environment, client_id=client_id, client_secret=client_secret, session=new_session())
+
+    @cached_property
+    def companies(self) -> CompanyStore:
+        from qbo_pipeline.warehouse.companies import CompanyStore
+
+        return CompanyStore(self.engine)
+
+    @cached_property
+    def keeper(self) -> TokenKeeper:
+        from qbo_pipeline.tokens import TokenKeeper
+        from qbo_pipeline.warehouse.token_store import TokenStore
+
+        return TokenKeeper(TokenStore(self.engine), self.oauth)
+
+    @cached_property
+    def connector(self) -> Connector:
+        from qbo_pipeline.connect import Connector
+
+        return Connector(
+            self.environment,
+            self.oauth,
+            self.companies,
+            lambda realm_id, token: self._client(realm_id, lambda _: token).company_info().record,
+            redirect_uri=self.settings.redirect_uri,
+        )
+
+    def connected(self) -> list[Company]:
+        """Return the companies of this environment, by name."""
+        return self.companies.all(self.settings.environment)
+
+    def company(self, word: str | None) -> Company:
+        """Return the company a person means by key, realm id or name; without a word, the only one there is.
+
+        Raises UsageError, naming the choices, when that is not clear.
+        """
+        if word is not None:
+            return self.companies.get(word, self.settings.environment)
+        connected = self.connected()
+        if len(connected) == 1:
+            return connected[0]
+        if not connected:
+            raise UsageError("No company is connected yet: run 'qbo connect' (or 'qbo demo' to look around).")
+        keys = ", ".join(company.partition_key for company in connected)
+        raise UsageError(f"Several companies are connected; say which one with --company: {keys}.")
+
+    def sync(
+        self,
+        word: str | None,
+        entities: tuple[Entity, ...] = ENTITIES,
+        window: Window = INCREMENTAL,
+        *,
+        trigger: str,
+        run_id: str | None = None,
+        progress: Callable[[EntityOutcome], None] = lambda _: None,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> Outcome:
+        """Sync one company, holding its lock, and record the run and its calls.
+
+        Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
+        """
+        from qbo_pipeline.sync.company import sync_company
+        from qbo_pipeline.sync.reader import QboReader
+        from qbo_pipeline.warehouse.locks import company_lock
+        from qbo_pipeline.warehouse.runs import RunLog
+
+        company = self.company(word)
+        run_id = run_id or str(uuid.uuid4())
+        calls: Counter[str] = Counter()
+        client = self._client(
+            company.realm_id,
+            lambda refused: self.keeper.access_token(company.realm_id, refused=refused),
+            lambda call: calls.update([call.kind]),
+        )
+        runs = RunLog(self.engine)
+
+        def tell(each: EntityOutcome) -> None:
+            for observer in (progress, *self.observers):
+                observer(each)
+
+        with company_lock(self.engine, company.realm_id, f"{trigger} {run_id[:8]}", on_wait=on_wait):
+            runs.start(run_id, company.realm_id, trigger=trigger, mode=str(window))
+            try:
+                outcome = sync_company(
+                    company.realm_id,
+                    engine=self.engine,
+                    reader=QboReader(client),
+                    entities=entities,
+                    window=window,
+                    progress=tell,
+                )
+            except BaseException as error:
+                shown = str(error) if isinstance(error, PipelineError) else type(error).__name__
+                self._record(run_id, company, calls, status="failed", error=shown)
+                raise
+            outcome.calls = sum(calls.values())
+            failures = "; ".join(f"{each.entity.name}: {each.error}" for each in outcome.failed) or None
+            status = "succeeded" if not failures else "failed" if len(outcome.failed) == len(entities) else "partial"
+            self._record(run_id, company, calls, status=status, error=failures, outcome=outcome)
+            if not failures and window.moves_cursor and entities == ENTITIES:
+                self.companies.initial_load_finished(company.realm_id)
+            return outcome
+
+    def _record(
+        self,
+        run_id: str,
+        company: Company,
+        calls: Counter[str],
+        *,
+        status: Any,
+        error: str | None,
+        outcome: Outcome | None = None,
+    ) -> None:
+        from qbo_pipeline.warehouse.calls import CallLedger
+        from qbo_pipeline.warehouse.runs import RunLog
+
+        detail = {each.entity.name: each.records for each in outcome.entities} if outcome else {}
+        rows = outcome.rows if outcome else 0
+        CallLedger(self.engine).add(company.realm_id, calls, run_id=run_id)
+        RunLog(self.engine).finish(
+            run_id, status=status, rows=rows, calls=sum(calls.values()), detail=detail, error=error
+        )
+
+    def show(self, entity: Entity, record_id: str, word: str | None) -> dict[str, Any]:
+        """Return one record as QuickBooks would give it, rendered from the warehouse.
+
+        Raises UsageError when the warehouse does not have it.
+        """
+        from qbo_pipeline.sync.render import render
+        from qbo_pipeline.warehouse.entity_rows import stored_record
+
+        company = self.company(word)
+        found = stored_record(self.engine, entity, company.realm_id, record_id)
+        if found is None:
+            raise UsageError(
+                f"{company.name} has no {entity.name} with id {record_id!r} in the warehouse. "
+                f"If QuickBooks has it, 'qbo sync --entity {entity.name}' brings it."
+            )
+        return render(entity, *found)
+
+    def row_count(self, table: str, realm_id: str | None = None) -> int:
+        """Return how many rows a table of the catalogue holds, for one company or for all."""
+        from qbo_pipeline.warehouse.entity_rows import row_count
+
+        return row_count(self.engine, table, realm_id)
+
+    def due_for_refresh(self) -> list[Company]:
+        """Return the companies whose access token is to be renewed now."""
+        from qbo_pipeline.tokens import DUE
+        from qbo_pipeline.warehouse.token_store import TokenStore
+
+        due = set(TokenStore(self.engine).due(DUE))
+        return [company for company in self.connected() if company.realm_id in due]
+
+    def refresh(self, company: Company) -> StoredTokens:
+        """Renew a company's access token unless somebody has just done it."""
+        return self.keeper.refresh(company.realm_id)
+
+    def statuses(self) -> list[CompanyStatus]:
+        """Return how every connected company is doing."""
+        from qbo_pipeline.status import statuses
+
+        return statuses(self.engine, self.connected())
+
+    def overview(self) -> pd.DataFrame:
+        """Return the connected companies as a table: one row each, with the state of connection and last sync."""
+        import pandas as pd
+
+        return pd.DataFrame([status.as_row() for status in self.statuses()])
+
+    def _client(
+        self,
+        realm_id: str,
+        access_token: Callable[[str | None], str],
+        on_call: Callable[[Call], None] = lambda _: None,
+    ) -> QboClient:
+        """Return a client of one company; ``access_token`` is given the token that was refused, if one was."""
+        from qbo_pipeline.qbo.client import QboClient
+        from qbo_pipeline.qbo.throttle import SHARED
+        from qbo_pipeline.qbo.transport import new_session
+
+        last: list[str] = []
+
+        def token(was_refused: bool) -> str:
+            refused = last.pop() if was_refused and last else None
+            last[:] = [access_token(refused)]
+            return last[0]
+
+        return QboClient(
+            self.environment,
+            realm_id,
+            access_token=token,
+            session=new_session(),
+            throttle=SHARED.of(realm_id),
+            on_call=on_call,
+        )

@@ -1,0 +1,206 @@
+"""What a company sells, to whom, and what they owe: customers, items, invoices, estimates, payments, credit memos."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from qbo_pipeline.catalog.fields import (
+    ABSENT,
+    Date,
+    EmailAddress,
+    Flag,
+    Integer,
+    Json,
+    MemoRef,
+    Number,
+    Record,
+    Ref,
+    TelephoneNumber,
+    Text,
+    WebSiteAddress,
+)
+from qbo_pipeline.catalog.lines import PaymentLine, SalesLine
+from qbo_pipeline.catalog.transactions import Transaction
+
+
+class Customer(Record, kw_only=True):
+    """Customers, their sub-customers, jobs and projects."""
+
+    DisplayName: Annotated[Text, "name as shown; unique among customers, vendors and employees"] = None
+    FullyQualifiedName: Annotated[Text, "path of names from the top parent down, separated by colons"] = None
+    CompanyName: Annotated[Text, "name of the customer's company"] = None
+    Title: Annotated[Text, "form of address"] = None
+    GivenName: Annotated[Text, "first name"] = None
+    MiddleName: Annotated[Text, "middle name"] = None
+    FamilyName: Annotated[Text, "last name"] = None
+    Suffix: Annotated[Text, "name suffix, such as Jr."] = None
+    PrintOnCheckName: Annotated[Text, "name as printed on cheques"] = None
+    Active: Annotated[Flag, "false once made inactive; QuickBooks then appends ' (deleted)' to the name"] = None
+    PrimaryEmailAddr: Annotated[EmailAddress, "e-mail address"] = EmailAddress()
+    PrimaryPhone: Annotated[TelephoneNumber, "main telephone number"] = TelephoneNumber()
+    AlternatePhone: Annotated[TelephoneNumber, "other telephone number"] = TelephoneNumber()
+    Mobile: Annotated[TelephoneNumber, "mobile number"] = TelephoneNumber()
+    Fax: Annotated[TelephoneNumber, "fax number"] = TelephoneNumber()
+    WebAddr: Annotated[WebSiteAddress, "web site"] = WebSiteAddress()
+    BillAddr: Annotated[Json, "billing address"] = ABSENT
+    ShipAddr: Annotated[Json, "shipping address"] = ABSENT
+    Notes: Annotated[Text, "free text"] = None
+    ParentRef: Annotated[Ref, "parent customer of a sub-customer, job or project"] = Ref()
+    Level: Annotated[Integer, "depth below the top customer"] = None
+    Job: Annotated[Flag, "true for a sub-customer or job"] = None
+    IsProject: Annotated[Flag, "true for a project"] = None
+    BillWithParent: Annotated[Flag, "true when the parent is billed"] = None
+    Balance: Annotated[Number, "open balance; moves without a new sync token when invoices and payments do"] = None
+    BalanceWithJobs: Annotated[Number, "open balance including sub-customers"] = None
+    OpenBalanceDate: Annotated[Date, "date of the opening balance"] = None
+    CurrencyRef: Annotated[Ref, "currency the customer is billed in"] = Ref()
+    Taxable: Annotated[Flag, "whether sales to this customer are taxed"] = None
+    DefaultTaxCodeRef: Annotated[Ref, "default tax code"] = Ref()
+    TaxExemptionReasonId: Annotated[Text, "reason for exemption, by Intuit's list"] = None
+    ResaleNum: Annotated[Text, "resale number"] = None
+    PrimaryTaxIdentifier: Annotated[Text, "tax id, masked by QuickBooks"] = None
+    SecondaryTaxIdentifier: Annotated[Text, "second tax id"] = None
+    BusinessNumber: Annotated[Text, "business number"] = None
+    GSTIN: Annotated[Text, "goods and services tax id (India)"] = None
+    GSTRegistrationType: Annotated[Text, "goods and services tax registration (India)"] = None
+    SalesTermRef: Annotated[Ref, "default payment terms"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "preferred payment method"] = Ref()
+    CustomerTypeRef: Annotated[Ref, "customer type"] = Ref()
+    ARAccountRef: Annotated[Ref, "receivables account"] = Ref()
+    PreferredDeliveryMethod: Annotated[Text, "Print, Email or None"] = None
+    CreditLimit: Annotated[Number, "credit limit"] = None
+    AcctNum: Annotated[Text, "account number kept for the customer"] = None
+    IsCISContractor: Annotated[Flag, "UK construction industry scheme contractor"] = None
+    Source: Annotated[Text, "where the record was made"] = None
+    V4IDPseudonym: Annotated[Text, "Intuit's internal id"] = None
+    ClientEntityId: Annotated[Text, "Intuit's internal id"] = None
+
+
+class Item(Record, kw_only=True):
+    """Products, services, bundles (type Group) and the categories they are filed under (type Category)."""
+
+    Name: Annotated[Text, "name, unique within its category"] = None
+    FullyQualifiedName: Annotated[Text, "path of names from the top category down, separated by colons"] = None
+    Sku: Annotated[Text, "stock keeping unit"] = None
+    Type: Annotated[Text, "Inventory, NonInventory, Service, Group or Category"] = None
+    Active: Annotated[Flag, "false once made inactive"] = None
+    Description: Annotated[Text, "description on sales forms"] = None
+    UnitPrice: Annotated[Number, "sales price"] = None
+    RatePercent: Annotated[Number, "price as a percentage"] = None
+    PurchaseDesc: Annotated[Text, "description on purchase forms"] = None
+    PurchaseCost: Annotated[Number, "purchase cost"] = None
+    SubItem: Annotated[Flag, "true when filed under a parent"] = None
+    ParentRef: Annotated[Ref, "parent item or category"] = Ref()
+    Level: Annotated[Integer, "depth below the top"] = None
+    IncomeAccountRef: Annotated[Ref, "income account"] = Ref()
+    ExpenseAccountRef: Annotated[Ref, "expense or cost of goods sold account"] = Ref()
+    AssetAccountRef: Annotated[Ref, "inventory asset account"] = Ref()
+    COGSAccountRef: Annotated[Ref, "cost of goods sold account"] = Ref()
+    PrefVendorRef: Annotated[Ref, "preferred vendor"] = Ref()
+    ClassRef: Annotated[Ref, "default class"] = Ref()
+    Taxable: Annotated[Flag, "whether sales of it are taxed"] = None
+    SalesTaxIncluded: Annotated[Flag, "price includes tax"] = None
+    PurchaseTaxIncluded: Annotated[Flag, "cost includes tax"] = None
+    SalesTaxCodeRef: Annotated[Ref, "tax code on sales"] = Ref()
+    PurchaseTaxCodeRef: Annotated[Ref, "tax code on purchases"] = Ref()
+    TaxClassificationRef: Annotated[Ref, "tax classification"] = Ref()
+    TrackQtyOnHand: Annotated[Flag, "stock is counted"] = None
+    QtyOnHand: Annotated[Number, "stock on hand; moves without a new sync token"] = None
+    QtyOnPurchaseOrder: Annotated[Number, "quantity on purchase orders"] = None
+    QtyOnSalesOrder: Annotated[Number, "quantity on sales orders"] = None
+    AvgCost: Annotated[Number, "average cost"] = None
+    ReorderPoint: Annotated[Number, "stock level at which to order again"] = None
+    ManPartNum: Annotated[Text, "manufacturer's part number"] = None
+    InvStartDate: Annotated[Date, "date from which stock is counted"] = None
+    DeferredRevenue: Annotated[Flag, "revenue is recognised over time"] = None
+    PrintGroupedItems: Annotated[Flag, "a bundle's parts are printed"] = None
+    ItemGroupDetail: Annotated[Json, "parts of a bundle"] = ABSENT
+    ItemCategoryType: Annotated[Text, "kind of category"] = None
+    ServiceType: Annotated[Text, "service type (India)"] = None
+    AbatementRate: Annotated[Number, "abatement rate (India)"] = None
+    ReverseChargeRate: Annotated[Number, "reverse charge rate (India)"] = None
+    UQCDisplayText: Annotated[Text, "unit quantity code, as text (India)"] = None
+    UQCId: Annotated[Text, "unit quantity code (India)"] = None
+    Source: Annotated[Text, "where the record was made"] = None
+
+
+class SalesForm(Transaction, kw_only=True):
+    """What invoices, estimates and credit memos have in common."""
+
+    CustomerRef: Annotated[Ref, "customer"] = Ref()
+    CustomerMemo: Annotated[MemoRef, "message shown to the customer"] = MemoRef()
+    TotalAmt: Annotated[Number, "total in the transaction's currency, tax included"] = None
+    HomeTotalAmt: Annotated[Number, "total in the company's home currency"] = None
+    DueDate: Annotated[Date, "due date"] = None
+    SalesTermRef: Annotated[Ref, "payment terms"] = Ref()
+    ClassRef: Annotated[Ref, "class of the whole transaction"] = Ref()
+    ProjectRef: Annotated[Ref, "project"] = Ref()
+    BillEmail: Annotated[EmailAddress, "address it is mailed to"] = EmailAddress()
+    BillEmailCc: Annotated[EmailAddress, "copy to"] = EmailAddress()
+    BillEmailBcc: Annotated[EmailAddress, "blind copy to"] = EmailAddress()
+    BillAddr: Annotated[Json, "billing address"] = ABSENT
+    ShipAddr: Annotated[Json, "shipping address"] = ABSENT
+    ShipFromAddr: Annotated[Json, "address it is shipped from"] = ABSENT
+    FreeFormAddress: Annotated[Flag, "addresses are kept as free text"] = None
+    ShipMethodRef: Annotated[Ref, "shipping method"] = Ref()
+    ShipDate: Annotated[Date, "shipping date"] = None
+    TrackingNum: Annotated[Text, "tracking number"] = None
+    ApplyTaxAfterDiscount: Annotated[Flag, "tax is computed after the discount"] = None
+    PrintStatus: Annotated[Text, "NotSet, NeedToPrint or PrintComplete"] = None
+    EmailStatus: Annotated[Text, "NotSet, NeedToSend or EmailSent"] = None
+    DeliveryInfo: Annotated[Json, "when and how it was delivered"] = ABSENT
+    ARAccountRef: Annotated[Ref, "receivables account"] = Ref()
+    TaxExemptionRef: Annotated[Ref, "tax exemption"] = Ref()
+    Line: list[SalesLine] = []
+
+
+class Invoice(SalesForm, kw_only=True):
+    """Invoices. A voided one stays, with amounts of zero and a private note that starts with Voided."""
+
+    Balance: Annotated[Number, "amount still open; moves without a new sync token when payments are linked"] = None
+    HomeBalance: Annotated[Number, "amount still open, in the home currency"] = None
+    Deposit: Annotated[Number, "deposit taken"] = None
+    DepositToAccountRef: Annotated[Ref, "account the deposit went to"] = Ref()
+    AllowIPNPayment: Annotated[Flag, "Intuit payment network allowed"] = None
+    AllowOnlinePayment: Annotated[Flag, "online payment allowed"] = None
+    AllowOnlineCreditCardPayment: Annotated[Flag, "online card payment allowed"] = None
+    AllowOnlineACHPayment: Annotated[Flag, "online bank transfer allowed"] = None
+    AllowOnlinePayPalPayment: Annotated[Flag, "PayPal allowed"] = None
+    EInvoiceStatus: Annotated[Text, "status of the electronic invoice"] = None
+    InvoiceLink: Annotated[Text, "link at which the customer can pay"] = None
+
+
+class Estimate(SalesForm, kw_only=True):
+    """Estimates (quotes)."""
+
+    TxnStatus: Annotated[Text, "Pending, Accepted, Closed, Rejected or Converted"] = None
+    ExpirationDate: Annotated[Date, "valid until"] = None
+    AcceptedBy: Annotated[Text, "who accepted it"] = None
+    AcceptedDate: Annotated[Date, "when it was accepted"] = None
+
+
+class CreditMemo(SalesForm, kw_only=True):
+    """Credit memos: positive numbers that reduce what a customer owes."""
+
+    Balance: Annotated[Number, "amount not yet applied"] = None
+    HomeBalance: Annotated[Number, "amount not yet applied, in the home currency"] = None
+    RemainingCredit: Annotated[Number, "credit left to apply"] = None
+    InvoiceRef: Annotated[Ref, "invoice it belongs to"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "payment method"] = Ref()
+
+
+class Payment(Transaction, kw_only=True):
+    """Payments received from customers, and the invoices they were applied to."""
+
+    CustomerRef: Annotated[Ref, "customer"] = Ref()
+    TotalAmt: Annotated[Number, "amount received, in the transaction's currency"] = None
+    HomeTotalAmt: Annotated[Number, "amount received, in the home currency"] = None
+    UnappliedAmt: Annotated[Number, "part not applied to any invoice"] = None
+    DepositToAccountRef: Annotated[Ref, "account it went to; absent means Undeposited Funds"] = Ref()
+    ARAccountRef: Annotated[Ref, "receivables account"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "payment method"] = Ref()
+    PaymentRefNum: Annotated[Text, "cheque number or other reference"] = None
+    ProjectRef: Annotated[Ref, "project"] = Ref()
+    ProcessPayment: Annotated[Flag, "taken through QuickBooks Payments"] = None
+    CreditCardPayment: Annotated[Json, "card charge and its answer"] = ABSENT
+    Line: list[PaymentLine] = []

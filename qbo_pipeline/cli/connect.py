@@ -1,0 +1,98 @@
+"""``qbo connect``: let QuickBooks ask a person for consent, and catch the answer on this machine."""
+
+from __future__ import annotations
+
+import threading
+import webbrowser
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import click
+
+from qbo_pipeline.errors import BusyError, PipelineError, SettingsError
+
+_WAIT_SECONDS = 600
+
+
+@click.command()
+@click.option("--no-browser", is_flag=True, help="Only print the address; open it yourself.")
+def connect(no_browser: bool) -> None:
+    """Connect a company: opens QuickBooks' consent page and waits for the answer."""
+    from qbo_pipeline.books import Books
+
+    books = Books()
+    with _Callback(books.settings.redirect_uri) as callback:
+        address = books.connector.begin()
+        click.echo(f"Open this address to connect a company:\n\n  {address}\n")
+        if not no_browser:
+            webbrowser.open(address)
+        company = books.connector.complete(callback.answer())
+    click.echo(f"Connected {company.name} ({company.realm_id}). Load its books with: qbo sync")
+
+
+class _Callback:
+    """Listens at the redirect address, on loopback, for the one answer."""
+
+    def __init__(self, redirect_uri: str) -> None:
+        parts = urlsplit(redirect_uri)
+        if parts.hostname not in ("localhost", "127.0.0.1"):
+            raise SettingsError(
+                f"QBO_REDIRECT_URI is {redirect_uri}, which is not on this machine. Use a http://localhost address for "
+                "'qbo connect', or connect through the web app at that address."
+            )
+        self._path = parts.path or "/"
+        self._answered = threading.Event()
+        self._query: dict[str, str] = {}
+        try:
+            self._server = HTTPServer(("127.0.0.1", parts.port or 80), self._handler())
+        except OSError:
+            raise BusyError(
+                f"Port {parts.port or 80} of QBO_REDIRECT_URI is taken. If the web app of 'qbo up' runs there, connect "
+                f"at {parts.scheme}://{parts.netloc}/connect instead."
+            ) from None
+
+    def __enter__(self) -> _Callback:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def answer(self) -> dict[str, str]:
+        """Wait for the answer; raise PipelineError when nobody answers."""
+        if not self._answered.wait(_WAIT_SECONDS):
+            raise PipelineError("Nobody answered QuickBooks' question within ten minutes; run 'qbo connect' again.")
+        return self._query
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        callback = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                if parts.path == "/done":
+                    self._say(200, "QuickBooks has answered. You can close this window and go back to the terminal.")
+                elif parts.path != callback._path:
+                    self._say(404, "Nothing here.")
+                else:
+                    callback._query = dict(parse_qsl(parts.query))
+                    # Intuit requires that an endpoint receiving a code answers with a redirect, not with a page.
+                    self.send_response(302)
+                    self.send_header("Location", "/done")
+                    self.end_headers()
+                    callback._answered.set()
+
+            def _say(self, status: int, sentence: str) -> None:
+                body = sentence.encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "text/plain; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing: the address holds the code."""
+
+        return Handler

@@ -1,0 +1,94 @@
+"""Connecting a company: send a person to Intuit's consent page, and store what comes back.
+
+``begin`` makes the address to visit, with a random ``state``; ``complete`` takes what Intuit sent back to our redirect
+address. A state is good once, for ten minutes, and only in the process that made it: a callback nobody here asked for
+is refused.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from qbo_pipeline.errors import RejectedError
+from qbo_pipeline.qbo.environments import Environment
+from qbo_pipeline.qbo.oauth import Grant, OAuthClient
+from qbo_pipeline.warehouse.companies import Company, CompanyStore
+
+STATE_SECONDS = 600
+
+
+class _Info(msgspec.Struct):
+    CompanyName: str | None = None
+    LegalName: str | None = None
+
+
+class NamesCompany(Protocol):
+    """Asks QuickBooks for a company's own record with a token that is not stored yet; returns its raw JSON."""
+
+    def __call__(self, realm_id: str, access_token: str) -> msgspec.Raw: ...
+
+
+class Connector:
+    """The consent flow of one app."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        oauth: OAuthClient,
+        companies: CompanyStore,
+        company_info: NamesCompany,
+        *,
+        redirect_uri: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._environment = environment
+        self._oauth = oauth
+        self._companies = companies
+        self._company_info = company_info
+        self._redirect_uri = redirect_uri
+        self._monotonic = monotonic
+        self._states: dict[str, float] = {}
+
+    def begin(self) -> str:
+        """Return the address at which a person consents."""
+        now = self._monotonic()
+        self._states = {state: end for state, end in self._states.items() if end > now}
+        state = secrets.token_urlsafe(32)
+        self._states[state] = now + STATE_SECONDS
+        return self._oauth.authorize_url(state, self._redirect_uri)
+
+    def complete(self, answer: Mapping[str, str]) -> Company:
+        """Store the company that the query parameters of the callback speak of, and return it.
+
+        Raises RejectedError when consent was refused or the answer is not one to a request of ours.
+        """
+        end = self._states.pop(answer.get("state", ""), None)
+        if end is None or end < self._monotonic():
+            raise RejectedError(
+                "This answer from Intuit belongs to no request of ours, or to one older than ten minutes. "
+                "Start again with 'qbo connect'."
+            )
+        if error := answer.get("error"):
+            if error == "access_denied":
+                raise RejectedError("Consent was refused at QuickBooks, so nothing was connected.")
+            raise RejectedError(f"QuickBooks refused to connect: {error[:100]!r}. Check the app's keys and scopes.")
+        code, realm_id = answer.get("code", ""), answer.get("realmId", "")
+        if not code or not realm_id.isdecimal() or len(realm_id) > 32:
+            raise RejectedError("Intuit's answer names no company or brings no code. Start again with 'qbo connect'.")
+        grant = self._oauth.exchange(code, self._redirect_uri)
+        return self._companies.connect(
+            realm_id,
+            self._name_of(realm_id, grant),
+            environment=self._environment.name,
+            base_url=self._environment.api_url,
+            grant=grant,
+        )
+
+    def _name_of(self, realm_id: str, grant: Grant) -> str:
+        info = msgspec.json.decode(self._company_info(realm_id, grant.access_token), type=_Info)
+        return info.CompanyName or info.LegalName or f"Company {realm_id}"

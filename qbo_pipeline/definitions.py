@@ -1,0 +1,25 @@
+"""Everything Dagster loads, as a table of contents.
+
+Loads with an empty environment: settings are read and connections opened only when something runs.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from qbo_pipeline.defs.companies import connected_companies, tokens
+from qbo_pipeline.defs.jobs import refresh_tokens, sync
+from qbo_pipeline.defs.resources import Books
+from qbo_pipeline.defs.schedules import hourly
+from qbo_pipeline.defs.sensors import companies, token_freshness
+from qbo_pipeline.defs.tables import quickbooks_tables, source_specs
+
+defs = dg.Definitions(
+    assets=[*source_specs(), quickbooks_tables, connected_companies, tokens],
+    jobs=[sync, refresh_tokens],
+    schedules=[hourly],
+    sensors=[companies, token_freshness],
+    resources={"books": Books()},
+    # One process per run: the default starts one per step, at 26 times the CPU of the run itself.
+    executor=dg.in_process_executor,
+)

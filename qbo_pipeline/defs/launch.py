@@ -1,0 +1,46 @@
+"""Running a sync through Dagster from this very process, so that the UI has its history without a daemon."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from qbo_pipeline.defs.partitions import COMPANIES, current_month, key
+from qbo_pipeline.defs.resources import Books
+from qbo_pipeline.defs.sensors import FULL_SYNC, every_month
+from qbo_pipeline.errors import PipelineError
+from qbo_pipeline.settings import EVENT_BATCHES
+from qbo_pipeline.warehouse.companies import Company
+
+
+def sync_now(books: Books, company: Company, home: Path) -> None:
+    """Sync a company in this process: everything the first time (all its months), what changed afterwards.
+
+    ``home`` is Dagster's home folder. Raises PipelineError when the run fails; its log is in the UI.
+    """
+    from qbo_pipeline.definitions import defs
+
+    os.environ.update(EVENT_BATCHES, DAGSTER_HOME=str(home), DAGSTER_PG_URL=books.dagster_url)
+    first = company.initial_load_at is None
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(str(COMPANIES.name), [company.partition_key])
+        result = defs.resolve_job_def("sync").execute_in_process(
+            instance=instance,
+            resources={"books": books},
+            run_config={**quiet, **(FULL_SYNC if first else {})},
+            partition_key=None if first else key(company.partition_key, current_month(datetime.now(UTC))),
+            tags={
+                "quickbooks/realm": company.realm_id,
+                **(every_month(company.partition_key) if first else {}),
+            },
+            raise_on_error=False,
+        )
+    if not result.success:
+        failures = [
+            str(event.step_failure_data.user_failure_data or event.step_failure_data.error)
+            for event in result.all_events
+            if event.is_step_failure
+        ]
+        raise PipelineError(f"The sync of {company.name} failed: {'; '.join(failures) or 'see its run in Dagster'}")

@@ -1,0 +1,37 @@
+"""The hourly sync: one run per connected company, on the month we are in."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from qbo_pipeline.defs.jobs import sync
+from qbo_pipeline.defs.partitions import current_month, key
+from qbo_pipeline.defs.resources import Books
+from qbo_pipeline.errors import PipelineError
+
+
+@dg.schedule(
+    job=sync,
+    cron_schedule="5 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Sync every connected company. Hours missed are caught up by the next run, because the cursor knows.",
+)
+def hourly(
+    context: dg.ScheduleEvaluationContext, books: dg.ResourceParam[Books]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for one run per company that is connected and has had its first load."""
+    try:
+        ready = [company for company in books.connected() if company.is_active and company.initial_load_at]
+    except PipelineError as error:
+        yield dg.SkipReason(str(error))
+        return
+    if not ready:
+        yield dg.SkipReason("No company is connected and loaded yet.")
+    tick = context.scheduled_execution_time
+    for company in ready:
+        yield dg.RunRequest(
+            run_key=f"{company.realm_id}:{tick:%Y-%m-%dT%H}",
+            partition_key=key(company.partition_key, current_month(tick)),
+            tags={"quickbooks/realm": company.realm_id},
+        )

@@ -1,0 +1,158 @@
+"""The assets: one per table of the books, all made by one op per company, so that a run signs in once."""
+
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from qbo_pipeline.catalog import ENTITIES, SCHEMA, Entity, Table
+from qbo_pipeline.defs.partitions import COMPANY_MONTHS, Selection, selection
+from qbo_pipeline.defs.resources import Books
+from qbo_pipeline.errors import PipelineError
+from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
+from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, created_between
+
+SOURCE = "quickbooks_online"
+
+
+class SyncConfig(dg.Config):
+    """How much to read."""
+
+    mode: str = "auto"
+    """auto (the current month: what changed; other months: what was created in them), incremental, or full"""
+
+
+def source_key(entity: Entity) -> dg.AssetKey:
+    return dg.AssetKey([SOURCE, entity.name])
+
+
+def table_key(table: Table) -> dg.AssetKey:
+    return dg.AssetKey([SCHEMA, table.name])
+
+
+def source_specs() -> list[dg.AssetSpec]:
+    """Return the external assets upstream: QuickBooks' own entities, as lineage shows where data comes from."""
+    return [
+        dg.AssetSpec(
+            source_key(entity),
+            description=f"{entity.name} in QuickBooks Online, read through its Accounting API.",
+            group_name=SOURCE,
+            kinds={"quickbooks"},
+            partitions_def=COMPANY_MONTHS,
+        )
+        for entity in ENTITIES
+    ]
+
+
+def table_specs() -> list[dg.AssetSpec]:
+    """Return one asset spec per table, line tables too."""
+    return [_spec(table, entity) for entity in ENTITIES for table in entity.tables]
+
+
+def _spec(table: Table, entity: Entity) -> dg.AssetSpec:
+    columns = [
+        dg.TableColumn(
+            column.name,
+            column.kind,
+            description=column.description,
+            constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=False),
+            tags={"primary_key": ""} if column.name in table.key else {},
+        )
+        for column in table.columns
+    ]
+    return dg.AssetSpec(
+        table_key(table),
+        deps=[source_key(entity)],
+        description=table.description,
+        group_name=entity.group,
+        kinds={"dlt", "postgres"},
+        owners=["team:finance-data"],
+        skippable=True,
+        metadata={
+            "dagster/table_name": f"{SCHEMA}.{table.name}",
+            "dagster/column_schema": dg.TableSchema(columns=columns),
+        },
+    )
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)  # BackfillPolicy has been in beta for years
+
+    @dg.multi_asset(
+        name="sync_company",
+        specs=table_specs(),
+        can_subset=True,
+        partitions_def=COMPANY_MONTHS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def quickbooks_tables(
+        context: dg.AssetExecutionContext, config: SyncConfig, books: dg.ResourceParam[Books]
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        """Keep one company's tables in step with QuickBooks."""
+        chosen = selection(context.partition_keys)
+        window = _window(config.mode, chosen)
+        entities = tuple(
+            entity for entity in ENTITIES if any(table_key(t) in context.selected_asset_keys for t in entity.tables)
+        )
+
+        def say(progress: EntityOutcome) -> None:
+            context.log.info("%s: page %d, %d records so far", progress.entity.name, progress.pages, progress.records)
+
+        context.log.info("Syncing %s: %d entities, %s", chosen.company, len(entities), window)
+        try:
+            outcome = books.sync(
+                chosen.company, entities, window, run_id=context.run_id, trigger="dagster", progress=say
+            )
+        except PipelineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        yield from _results(outcome, window, context, books)
+        if outcome.failed:
+            raise dg.Failure(
+                "; ".join(f"{each.entity.name}: {each.error}" for each in outcome.failed), allow_retries=False
+            )
+
+
+def _window(mode: str, chosen: Selection) -> Window:
+    match mode:
+        case "full":
+            return FULL
+        case "incremental":
+            return INCREMENTAL
+        case "auto":
+            if chosen.is_current_month(datetime.now(UTC)):
+                return INCREMENTAL
+            return created_between(chosen.since, chosen.until)
+        case _:
+            raise dg.Failure(f"mode is {mode!r}; it must be auto, incremental or full.", allow_retries=False)
+
+
+def _results(
+    outcome: Outcome, window: Window, context: dg.AssetExecutionContext, books: Books
+) -> Iterator[dg.MaterializeResult[None]]:
+    for each in outcome.entities:
+        if not each.ok:
+            continue
+        for table in each.entity.tables:
+            if table_key(table) in context.selected_asset_keys:
+                yield dg.MaterializeResult(
+                    asset_key=table_key(table), metadata=_metadata(each, table, window, books, outcome)
+                )
+
+
+def _metadata(
+    each: EntityOutcome, table: Table, window: Window, books: Books, outcome: Outcome
+) -> dict[str, dg.MetadataValue]:
+    metadata: dict[str, dg.MetadataValue] = {
+        "dagster/row_count": dg.MetadataValue.int(books.row_count(table.name)),
+        "rows_of_company": dg.MetadataValue.int(books.row_count(table.name, outcome.realm_id)),
+        "rows_written": dg.MetadataValue.int(each.rows_of(table.name)),
+        "pages": dg.MetadataValue.int(each.pages),
+        "window": dg.MetadataValue.text(str(window)),
+    }
+    for name, time in (("cursor_before", each.cursor_before), ("cursor_after", each.cursor_after)):
+        if time is not None:
+            metadata[name] = dg.MetadataValue.timestamp(time)
+    if each.drift.unknown:
+        metadata["unknown_fields"] = dg.MetadataValue.json(dict(each.drift.unknown))
+    return metadata

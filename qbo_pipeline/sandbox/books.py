@@ -1,0 +1,209 @@
+"""One company's books: every record as the exact bytes that will be served, and what is needed to find it.
+
+A record keeps its payload pre-serialised, so a page of a thousand invoices is a join of bytes. Times, Active and Id are
+kept beside it; any other property is read out of the payload on first use and remembered until the record changes.
+Deleted records leave a tombstone, which change data capture reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Raw
+
+from qbo_pipeline.sandbox.clock import Clock
+from qbo_pipeline.sandbox.entities import BY_NAME, ENTITIES, Entity
+from qbo_pipeline.sandbox.values import Payload, Scalar, amount, decode, encode
+
+LONG_IDS = 5_000_000_000_000_010_001  # classes, customer types and attachables have 19-digit Ids (recorded)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One version of one record."""
+
+    key: str
+    body: bytes
+    created: int
+    updated: int
+    sync_token: int
+    active: bool
+    rank: tuple[int, int, str]  # sorts Ids as numbers where they are numbers
+
+    def payload(self) -> Payload:
+        """Return a fresh copy of the payload."""
+        payload: Payload = decode(self.body)
+        return payload
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is left of a deleted record."""
+
+    key: str
+    deleted_at: int
+
+
+@dataclass(slots=True)
+class Table:
+    """All live records of one entity."""
+
+    entity: Entity
+    records: dict[str, Record] = field(default_factory=dict)
+    tombstones: dict[str, Tombstone] = field(default_factory=dict)
+    version: int = 0
+    _columns: dict[str, dict[str, tuple[Scalar, ...]]] = field(default_factory=dict)
+
+    def values(self, record: Record, path: str) -> tuple[Scalar, ...]:
+        """Return the values a property has in a record: none, one, or several inside a list."""
+        column = self._columns.setdefault(path, {})
+        found = column.get(record.key)
+        if found is None:
+            found = column[record.key] = pick(inner(record.payload()), path)
+        return found
+
+    def put(self, record: Record) -> None:
+        self.records[record.key] = record
+        self.tombstones.pop(record.key, None)
+        self._changed(record.key)
+
+    def remove(self, key: str, deleted_at: int | None) -> None:
+        del self.records[key]
+        if deleted_at is not None:
+            self.tombstones[key] = Tombstone(key, deleted_at)
+        self._changed(key)
+
+    def _changed(self, key: str) -> None:
+        self.version += 1
+        for column in self._columns.values():
+            column.pop(key, None)
+
+
+class Books:
+    """A company: its realm, its name and its tables."""
+
+    def __init__(self, realm: str, name: str, clock: Clock) -> None:
+        self.realm = realm
+        self.name = name
+        self.clock = clock
+        self.opened_at = int(clock.now())
+        self.tables = {entity.name: Table(entity) for entity in ENTITIES}
+        self._last_ids: dict[str, int] = {}
+
+    def twin(self, clock: Clock) -> Books:
+        """Return the same books on their own: records are immutable, so only the tables are copied."""
+        other = Books(self.realm, self.name, clock)
+        other.opened_at = self.opened_at
+        other._last_ids = dict(self._last_ids)
+        for name, table in self.tables.items():
+            other.tables[name] = Table(table.entity, dict(table.records), dict(table.tombstones))
+        return other
+
+    def table(self, entity: str) -> Table:
+        return self.tables[entity]
+
+    def get(self, entity: str, key: str) -> Record | None:
+        return self.tables[entity].records.get(key)
+
+    def keep(self, entity: str, payload: Payload, *, when: int | None = None) -> Record:
+        """Store a payload exactly as it is; a record without times counts as written at ``when`` (now)."""
+        seen = inner(payload)
+        times = times_of(seen)
+        fallback = when if when is not None else self.opened_at
+        updated = self._instant(times.get("LastUpdatedTime"), fallback)
+        key = key_of(entity, payload) or self.next_id(entity)
+        record = Record(
+            key=key,
+            body=encode(payload),
+            created=self._instant(times.get("CreateTime"), updated),
+            updated=updated,
+            sync_token=int(amount(seen.get("SyncToken")) if str(seen.get("SyncToken", "0")).isdecimal() else 0),
+            active=seen.get("Active") is not False,
+            rank=(0, int(key), "") if key.isdecimal() else (1, 0, key),
+        )
+        self.table(entity).put(record)
+        self._note_id(entity, record.key)
+        return record
+
+    def next_id(self, entity: str) -> str:
+        """Return a fresh Id: transactions share one sequence, customers, vendors and employees another (recorded)."""
+        family = BY_NAME[entity].family
+        first = LONG_IDS if family == "Long" else 1
+        self._last_ids[family] = self._last_ids.get(family, first - 1) + 1
+        return str(self._last_ids[family])
+
+    def _note_id(self, entity: str, key: str) -> None:
+        family = BY_NAME[entity].family
+        if key.isdecimal() and (family == "Long") == (int(key) >= LONG_IDS):  # else a numbering of its own
+            self._last_ids[family] = max(self._last_ids.get(family, 0), int(key))
+
+    def _instant(self, text: Any, otherwise: int) -> int:
+        found = self.clock.instant(text) if isinstance(text, str) else None
+        return otherwise if found is None else found
+
+    def truth(self) -> bytes:
+        """Write everything this company holds: the ground truth a warehouse is compared with."""
+        entities = b",".join(
+            encode(name) + b":[" + b",".join(record.body for record in table.records.values()) + b"]"
+            for name, table in self.tables.items()
+            if table.records
+        )
+        deleted = {
+            name: [
+                {"Id": each.key, "deleted_at": self.clock.stamp(each.deleted_at)} for each in table.tombstones.values()
+            ]
+            for name, table in self.tables.items()
+            if table.tombstones
+        }
+        head = encode({"realm": self.realm, "name": self.name})[:-1]
+        tail = encode({"deleted": deleted, "time": self.clock.stamp_now()})[1:]
+        return head + b',"entities":{' + entities + b"}," + tail
+
+
+def inner(payload: Payload) -> Payload:
+    """Return the object that carries Id and MetaData: a recurring template wraps it in one key (Intuit: XSD)."""
+    if len(payload) == 1:
+        ((name, only),) = payload.items()
+        if name in BY_NAME and isinstance(only, dict):
+            return only
+    return payload
+
+
+def times_of(seen: Payload) -> Payload:
+    """Return a record's MetaData, or nothing where there is none worth the name."""
+    found = seen.get("MetaData")
+    return found if isinstance(found, dict) else {}
+
+
+def key_of(entity: str, payload: Payload) -> str | None:
+    """Return what identifies a record: its Id, or the natural key of the entities that have none."""
+    seen = inner(payload)
+    if entity == "ExchangeRate":
+        parts = [seen.get(name) for name in ("SourceCurrencyCode", "TargetCurrencyCode", "AsOfDate")]
+        return "/".join(str(part) for part in parts) if any(parts) else None
+    found = seen.get("id") if entity == "TaxClassification" else seen.get("Id")
+    if found is None and BY_NAME[entity].kind == "company":
+        return "1"
+    return None if found is None else str(found)
+
+
+def pick(value: Any, path: str) -> tuple[Scalar, ...]:
+    """Read a dotted property; a reference stands for its ``value``, a list for each of its members."""
+    found = [value]
+    for name in path.split("."):
+        found = [_member(item, name) for each in found for item in (each if isinstance(each, list) else [each])]
+    flat = [item for each in found for item in (each if isinstance(each, list) else [each])]
+    scalars = (_member(each, "value") if isinstance(each, dict) else each for each in flat)
+    return tuple(amount(each) if isinstance(each, Raw) else each for each in scalars if _is_scalar(each))
+
+
+def _member(value: Any, name: str) -> Any:
+    if not isinstance(value, dict):
+        return None
+    return value.get(name, value.get(name[:1].lower() + name[1:]))
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | bool | int | Decimal | Raw)

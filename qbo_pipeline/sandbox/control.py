@@ -1,0 +1,301 @@
+"""The remote control under ``/_sandbox/``: how tests see and change what Intuit would not let them.
+
+JSON in and out, documented in docs/sandbox.md. Calls run one at a time in the server's single thread, so each takes
+effect at once and as a whole. What they do not understand they answer with 400 and one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from qbo_pipeline.sandbox import writes
+from qbo_pipeline.sandbox.books import Books, inner
+from qbo_pipeline.sandbox.breakage import Rule
+from qbo_pipeline.sandbox.entities import BY_NAME
+from qbo_pipeline.sandbox.faults import ApiError
+from qbo_pipeline.sandbox.generator import generate
+from qbo_pipeline.sandbox.loading import LoadReport, absorb
+from qbo_pipeline.sandbox.settings import KnobError, changed
+from qbo_pipeline.sandbox.validation import check_shape
+from qbo_pipeline.sandbox.values import NotJsonError, decode, encode
+from qbo_pipeline.sandbox.world import World
+
+Handler = Callable[[World, Request, Any], Any]
+
+
+class UnknownInputError(ValueError):
+    """The remote control was asked for something it does not have; the text says what, in one sentence."""
+
+
+def _control(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Turn a plain function of (world, request, body) into an endpoint."""
+
+    @wraps(handler)
+    async def endpoint(request: Request) -> Response:
+        raw = await request.body()
+        try:
+            found = handler(request.app.state.world, request, decode(raw) if raw.strip() else {})
+        except (UnknownInputError, KnobError, msgspec.ValidationError) as error:
+            return _json({"error": str(error)}, 400)
+        except NotJsonError as error:
+            return _json({"error": f"The body is not JSON: {error}."}, 400)
+        except ApiError as error:
+            return _json({"error": f"{error.message}: {error.detail}"}, 400)
+        return found if isinstance(found, Response) else _json(found)
+
+    return endpoint
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(value if isinstance(value, bytes) else encode(value), status, media_type="application/json")
+
+
+def _object(body: Any, known: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise UnknownInputError("The body must be a JSON object.")
+    for name in body:
+        if name not in known:
+            raise UnknownInputError(f"'{name}' is not understood here; known are {', '.join(known)}.")
+    return body
+
+
+def _books(world: World, request: Request) -> Books:
+    realm = request.path_params["realm"]
+    if realm not in world.companies:
+        raise UnknownInputError(f"There is no company {realm} here.")
+    return world.companies[realm]
+
+
+def _company(books: Books) -> dict[str, Any]:
+    counts = {name: len(table.records) for name, table in books.tables.items() if table.records}
+    return {"realm": books.realm, "name": books.name, "counts": counts}
+
+
+def health(world: World, _request: Request, _body: Any) -> Any:
+    report = msgspec.to_builtins(world.load_report) if world.load_report else None
+    return {"status": "ok", "companies": list(world.companies), "time": world.clock.stamp_now(), "loaded": report}
+
+
+def reset(world: World, _request: Request, _body: Any) -> Any:
+    world.begin()
+    return {"companies": list(world.companies)}
+
+
+def clock(world: World, request: Request, body: Any) -> Any:
+    if request.method == "POST":
+        asked = _object(body, ("advance_seconds", "at", "freeze"))
+        if isinstance(at := asked.get("at"), str):
+            instant = world.clock.instant(at)
+            if instant is None:
+                raise UnknownInputError(f"'{at}' is not an ISO date or date-time.")
+            world.clock.set(instant)
+        if "advance_seconds" in asked:
+            world.clock.advance(_number(asked["advance_seconds"], "advance_seconds"))
+        if "freeze" in asked:
+            (world.clock.freeze if asked["freeze"] else world.clock.thaw)()
+    return {"time": world.clock.stamp_now(), "epoch": int(world.clock.now()), "frozen": world.clock.is_frozen}
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UnknownInputError(f"{name} must be a number.") from None
+
+
+def companies(world: World, request: Request, body: Any) -> Any:
+    if request.method == "GET":
+        return {"companies": [_company(books) for books in world.companies.values()]}
+    asked = _object(body, ("realm", "name", "seed", "invoices"))
+    realm = str(asked.get("realm") or int(max(world.companies, key=int)) + 1)
+    if not realm.isdecimal():
+        raise UnknownInputError("A realm is a string of digits.")
+    if realm in world.companies:
+        raise UnknownInputError(f"There is a company {realm} already.")
+    name = str(asked.get("name") or f"Company {realm[-4:]}")
+    if "invoices" not in asked and "seed" not in asked:
+        return _company(world.add(Books(realm, name, world.clock)))
+    seed, invoices = (
+        int(_number(asked.get(what, default), what)) for what, default in (("seed", 1), ("invoices", 200))
+    )
+    return _company(world.add(generate(realm, world.clock, seed=seed, invoices=invoices, name=asked.get("name"))))
+
+
+def books(world: World, request: Request, body: Any) -> Any:
+    held = _books(world, request)
+    if request.method == "GET":
+        return held.truth()
+    operations = body.get("operations") if isinstance(body, dict) else body
+    if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
+        raise UnknownInputError("The body must be a list of operations.")
+    there: dict[tuple[str, str], bool] = {}
+    for each in operations:
+        _check_operation(held, each, there)
+    return {"applied": apply(world, held, operations)}
+
+
+_OPERATION = ("op", "entity", "id", "record", "into", "replace", "silent")
+_OPS = ("create", "update", "delete", "void", "deactivate", "merge", "touch")
+
+
+def _check_operation(held: Books, asked: dict[str, Any], there: dict[tuple[str, str], bool]) -> None:
+    """Refuse what cannot be applied; ``there`` remembers what earlier operations of the list make or remove."""
+    _object(asked, _OPERATION)
+    operation, entity, record = asked.get("op"), asked.get("entity"), asked.get("record")
+    if operation not in _OPS:
+        raise UnknownInputError(f"'{operation}' is not an operation; known are {', '.join(_OPS)}.")
+    if entity not in BY_NAME:
+        raise UnknownInputError(f"'{entity}' is not an entity.")
+    if operation in {"create", "update"} and not isinstance(record, dict):
+        raise UnknownInputError(f"The operation {operation} needs a record.")
+    if isinstance(record, dict):
+        check_shape(inner(record))
+
+    def exists(key: object) -> bool:
+        return there.get((entity, str(key)), held.get(entity, str(key)) is not None)
+
+    key = asked.get("id") or (inner(record).get("Id") if isinstance(record, dict) else None)
+    if operation == "create":
+        if key is not None and exists(key):
+            raise UnknownInputError(f"There is a {entity} {key} already; update it instead.")
+        there[(entity, str(key))] = True
+        return
+    if key is None:
+        raise UnknownInputError(f"The operation {operation} needs an id.")
+    if not exists(key):
+        raise UnknownInputError(f"There is no {entity} {key}.")
+    if operation == "merge" and (not exists(asked.get("into")) or str(asked.get("into")) == str(key)):
+        raise UnknownInputError(f"The operation merge needs 'into', the id of another {entity} that exists.")
+    there[(entity, str(key))] = operation not in {"delete", "merge"}
+
+
+def apply(world: World, held: Books, operations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Change books as their owner would; return what became of each operation."""
+    return [_applied(world, held, each) for each in operations]
+
+
+def _applied(world: World, held: Books, asked: dict[str, Any]) -> dict[str, Any]:
+    entity, record, settings = asked["entity"], asked.get("record") or {}, world.settings
+    key = str(asked.get("id") or record.get("Id"))
+    target = record | {"Id": key}
+    done: dict[str, Any] = {"op": asked["op"], "entity": entity, "Id": key}
+    match asked["op"]:
+        case "create":
+            return done | {"Id": writes.create(held, entity, record, settings, strict=False).key}
+        case "update" if asked.get("silent"):  # edits the payload and moves nothing else
+            held.keep(entity, writes.current(held, entity, target) | record)
+        case "update":
+            writes.update(held, entity, target, settings, sparse=not asked.get("replace"), strict=False)
+        case "touch":
+            writes.touch(held, entity, writes.current(held, entity, target), settings)
+        case "delete":
+            writes.delete(held, entity, target, settings, strict=False)
+        case "void":
+            writes.void(held, entity, target, settings, strict=False)
+        case "deactivate":
+            writes.deactivate(held, entity, key, settings)
+        case "merge":
+            done["repointed"] = writes.merge(held, entity, key, str(asked["into"]), settings)
+    return done
+
+
+def load(world: World, request: Request, body: Any) -> Any:
+    documents = body.get("documents") if isinstance(body, dict) and "documents" in body else body
+    if not isinstance(documents, list):
+        raise UnknownInputError("The body must be a list of payload documents.")
+    report = LoadReport()
+    absorb(_books(world, request), [(f"document {number}", each) for number, each in enumerate(documents, 1)], report)
+    return msgspec.to_builtins(report)
+
+
+def faults(world: World, request: Request, body: Any) -> Any:
+    if request.method == "DELETE":
+        return {"removed": world.breakage.clear()}
+    if request.method == "POST":
+        asked = body.get("rules", body) if isinstance(body, dict) else body
+        rules = [msgspec.convert(each, Rule) for each in (asked if isinstance(asked, list) else [asked])]
+        for rule in rules:
+            world.breakage.add(rule)
+    return {"rules": msgspec.to_builtins(world.breakage.rules)}
+
+
+def policy(world: World, request: Request, body: Any) -> Any:
+    if request.method == "POST":
+        world.identity.policy = changed(world.identity.policy, _settings_object(body))
+    return msgspec.to_builtins(world.identity.policy)
+
+
+def settings(world: World, request: Request, body: Any) -> Any:
+    if request.method == "POST":
+        turned = changed(world.settings, _settings_object(body))
+        world.clock.use_zone(turned.timezone)
+        world.settings = turned
+    return msgspec.to_builtins(world.settings)
+
+
+def _settings_object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise UnknownInputError("The body must be a JSON object of knobs.")
+    return body
+
+
+def expire_tokens(world: World, _request: Request, body: Any) -> Any:
+    return {"expired": world.identity.expire_access_tokens(_object(body, ("realm",)).get("realm"))}
+
+
+def revoke_tokens(world: World, _request: Request, body: Any) -> Any:
+    return {"revoked": world.identity.revoke_grants(_object(body, ("realm",)).get("realm"))}
+
+
+def tokens(world: World, _request: Request, _body: Any) -> Any:
+    held = [
+        {
+            "realm": grant.realm,
+            "revoked": grant.revoked,
+            "refresh_token": grant.refresh_token,
+            "dead_refresh_tokens": len(grant.previous),
+            "access_tokens": sum(until > world.clock.now() for until in grant.access_tokens.values()),
+        }
+        for grant in world.identity.grants()
+    ]
+    return {"grants": held, "refreshes": world.identity.refreshes, "reuses": world.identity.reuses}
+
+
+def calls(world: World, request: Request, _body: Any) -> Any:
+    if request.method == "DELETE":
+        removed = len(world.calls)
+        world.calls.clear()
+        return {"removed": removed}
+    realm, since = request.query_params.get("realm"), int(_number(request.query_params.get("since", 0), "since"))
+    seen = [msgspec.to_builtins(call) for call in world.calls if call.number > since and realm in {None, call.realm}]
+    for call in seen:
+        call.pop("entities")
+    return {"calls": seen, "last": world.calls_made, "metered": dict(world.throttle.reads)}
+
+
+def _route(path: str, handler: Handler, *methods: str) -> Route:
+    return Route(f"/_sandbox{path}", _control(handler), methods=list(methods))
+
+
+ROUTES = [
+    _route("/health", health, "GET"),
+    _route("/reset", reset, "POST"),
+    _route("/clock", clock, "GET", "POST"),
+    _route("/companies", companies, "GET", "POST"),
+    _route("/books/{realm}", books, "GET", "POST"),
+    _route("/books/{realm}/load", load, "POST"),
+    _route("/faults", faults, "GET", "POST", "DELETE"),
+    _route("/tokens", tokens, "GET"),
+    _route("/tokens/policy", policy, "GET", "POST"),
+    _route("/tokens/expire", expire_tokens, "POST"),
+    _route("/tokens/revoke", revoke_tokens, "POST"),
+    _route("/calls", calls, "GET", "DELETE"),
+    _route("/settings", settings, "GET", "POST"),
+]

@@ -1,0 +1,124 @@
+"""The outermost layer: every call gets an ``intuit_tid``, a line in the call log, gzip, and the fault it was due.
+
+An ASGI application around the others. It reads the request whole and holds the answer whole, so that a fault rule can
+look at the statement and cut the reply anywhere. The remote control passes through untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+import secrets
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qbo_pipeline.sandbox import control, spoilt
+from qbo_pipeline.sandbox.breakage import Call, Rule
+from qbo_pipeline.sandbox.entities import find
+from qbo_pipeline.sandbox.world import World
+
+SMALLEST_GZIP = 1024
+_COMPANY = re.compile(r"/v3/company/([^/]+)/([^/]*)")
+_FROM = re.compile(r"\bfrom\s+(\w+)", re.IGNORECASE)
+
+
+class Front:
+    """Wraps the API side."""
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        self.app = app
+        self.world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/_sandbox"):
+            await self.app(scope, receive, send)
+            return
+        body = await _whole(receive)
+        call = _call(scope, body, self.world)
+        self.world.log(call)
+        rule = self.world.breakage.pick(call)
+        call.fault = rule.fault if rule else None
+        if rule is not None and rule.fault == "edit_books" and call.realm in self.world.companies:
+            control.apply(self.world, self.world.companies[call.realm], rule.operations)
+        reply = await self._reply(scope, body, rule, call)
+        call.status = reply.status
+        await reply.send_through(send)
+
+    async def _reply(self, scope: Scope, body: bytes, rule: Rule | None, call: Call) -> spoilt.Reply:
+        if rule is not None and rule.fault in spoilt.INSTEAD and not rule.processed:
+            return spoilt.instead(rule, self.world.clock, call.intuit_tid)
+        reply = await self._processed(scope, body)
+        call.metered = bool(scope.get("state", {}).get("metered")) and reply.status == 200
+        if call.metered:
+            self.world.throttle.reads[self.world.month()] += 1
+        reply.headers["intuit_tid"] = call.intuit_tid
+        if rule is not None and rule.fault in spoilt.INSTEAD:
+            return spoilt.instead(rule, self.world.clock, call.intuit_tid)
+        if rule is not None:
+            reply = spoilt.reshape(reply, rule)
+        if _accepts_gzip(scope) and len(reply.body) >= SMALLEST_GZIP:
+            reply.body = await asyncio.to_thread(gzip.compress, reply.body, 1)
+            reply.headers["content-encoding"] = "gzip"
+        return spoilt.spoil(reply, rule) if rule is not None else reply
+
+    async def _processed(self, scope: Scope, body: bytes) -> spoilt.Reply:
+        sent: list[Message] = []
+        scope.setdefault("state", {})
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def keep(message: Message) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, keep)
+        start = next(message for message in sent if message["type"] == "http.response.start")
+        content = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+        headers.pop("content-length", None)
+        return spoilt.Reply(start["status"], headers, content)
+
+
+async def _whole(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _call(scope: Scope, body: bytes, world: World) -> Call:
+    params = parse_qs(scope["query_string"].decode("latin-1"))
+    company = _COMPANY.match(scope["path"])
+    statement = params.get("query", [""])[0]
+    if not statement and (scope["path"].endswith(("/query", "/bearer", "/batch"))):
+        statement = _statement_in(scope["path"], body)
+    named = [company[2]] if company else []
+    named += _FROM.findall(statement) + params.get("entities", [""])[0].split(",")
+    entities = [entity.name for word in named if (entity := find(word.strip()))]
+    return Call(
+        at=world.clock.stamp_now(),
+        method=scope["method"],
+        path=scope["path"],
+        realm=company[1] if company else None,
+        entity=",".join(entities) or None,
+        statement=statement,
+        intuit_tid=f"1-{secrets.token_hex(4)}-{secrets.token_hex(12)}",
+        entities=frozenset(name.lower() for name in entities),
+    )
+
+
+def _statement_in(path: str, body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    if path.endswith("/bearer"):  # the kind of grant, never its secrets
+        return ",".join(parse_qs(text).get("grant_type", []))
+    return text[:20_000]
+
+
+def _accepts_gzip(scope: Scope) -> bool:
+    headers: dict[bytes, Any] = dict(scope["headers"])
+    return b"gzip" in headers.get(b"accept-encoding", b"")

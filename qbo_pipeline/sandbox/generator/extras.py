@@ -1,0 +1,70 @@
+"""A few records of the rarer entities, so that none is forgotten: attachments, budgets, templates and the like."""
+
+from __future__ import annotations
+
+from qbo_pipeline.sandbox.books import Books
+from qbo_pipeline.sandbox.generator.ledger import DAY, Ledger, dollars, plus_days
+from qbo_pipeline.sandbox.generator.lists import DOLLARS
+from qbo_pipeline.sandbox.values import Payload
+
+
+def write_extras(ledger: Ledger) -> None:
+    """Write them at once, dated through the years."""
+    for name in ("Household", "Business"):
+        ledger.add_name("CustomerType", name, {"Name": name, "Active": True})
+    _budget(ledger)
+    for number in range(3):
+        _attachment(ledger, number)
+    for number in range(4):
+        _card_payment(ledger, number)
+    for number in range(2):
+        _template(ledger, number)
+
+
+def _keep(ledger: Ledger, entity: str, payload: Payload, when: int) -> None:
+    books: Books = ledger.books
+    books.keep(entity, ledger.stamped(books.next_id(entity), payload, when, when))
+
+
+def _budget(ledger: Ledger) -> None:
+    first = ledger.day_of(ledger.end - 300 * DAY).replace(day=1)
+    rent, sales = ledger.account("Rent"), ledger.account("Services")
+    detail = [
+        {"BudgetDate": plus_days(first, 31 * month)[:8] + "01", "Amount": dollars(cents), "AccountRef": account}
+        for month in range(6)
+        for account, cents in ((rent, 140_000), (sales, 2_500_000))
+    ]
+    span = {"StartDate": first.isoformat(), "EndDate": plus_days(first, 180), "BudgetEntryType": "Monthly"}
+    payload = {"Name": "Half a year", "BudgetType": "ProfitAndLoss", "Active": True} | span
+    _keep(ledger, "Budget", payload | {"BudgetDetail": detail}, ledger.end - 300 * DAY)
+
+
+def _attachment(ledger: Ledger, number: int) -> None:
+    bills = list(ledger.books.table("Bill").records)
+    target = {"EntityRef": {"type": "Bill", "value": bills[number % len(bills)]}, "IncludeOnSend": False}
+    payload = {"FileName": f"receipt-{number}.pdf", "Size": 14_000 + number, "ContentType": "application/pdf"}
+    _keep(ledger, "Attachable", payload | {"AttachableRef": [target]}, ledger.end - (number + 1) * 90 * DAY)
+
+
+def _card_payment(ledger: Ledger, number: int) -> None:
+    when = ledger.end - (number + 1) * 60 * DAY
+    refs = {"CreditCardAccountRef": ledger.account("Company Card"), "BankAccountRef": ledger.account("Checking")}
+    head = {
+        "TxnDate": ledger.day_of(when).isoformat(),
+        "CurrencyRef": DOLLARS,
+        "Amount": dollars(50_000 + 125 * number),
+    }
+    _keep(ledger, "CreditCardPaymentTxn", head | refs, when)
+
+
+def _template(ledger: Ledger, number: int) -> None:
+    when = ledger.end - (number + 1) * 200 * DAY
+    schedule = {"IntervalType": "Monthly", "NumInterval": 1, "DayOfMonth": 1 + number}
+    info = {"Name": f"Monthly {number + 1}", "RecurType": "Automated", "Active": True, "ScheduleInfo": schedule}
+    detail = {"AccountRef": ledger.account("Rent"), "BillableStatus": "NotBillable", "TaxCodeRef": {"value": "NON"}}
+    line = {"Id": "1", "Amount": dollars(140_000), "DetailType": "AccountBasedExpenseLineDetail"}
+    body: Payload = {"VendorRef": ledger.any("Vendor").ref, "RecurringInfo": info, "CurrencyRef": DOLLARS}
+    body |= {"Line": [line | {"AccountBasedExpenseLineDetail": detail}], "TotalAmt": dollars(140_000)}
+    key = ledger.books.next_id("RecurringTransaction")
+    template = ledger.stamped(key, body | {"RecurDataRef": {"value": key}}, when, when)
+    ledger.books.keep("RecurringTransaction", {"Bill": template})

@@ -1,0 +1,73 @@
+"""Every knob in one place, with the default we believe Intuit shows.
+
+Where Intuit's behaviour is documented the default follows it; where it is unverified the alternatives are here, so that
+a client can be proven against all of them. Unknown names and values are refused with one sentence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+
+class KnobError(ValueError):
+    """A knob was given an unknown name or a value it does not have."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the API side behaves (``/_sandbox/settings``)."""
+
+    throttle: bool = True  # Intuit: limits and throttles
+    throttle_per_second: int = 10  # per realm and app
+    throttle_per_minute: int = 500  # per realm
+    batch_per_minute: int = 40  # batch requests, per realm and app
+    throttle_body: Literal["gateway", "capitalised", "html"] = "gateway"
+    retry_after: int | None = None  # seconds; Intuit is not known to send the header
+    monthly_quota: int = 0  # metered reads per month and workspace, 0 means no limit (App Partner Program)
+    default_order: Literal["documented", "id", "shuffled"] = "documented"
+    max_results_over: Literal["clamp", "fault"] = "clamp"
+    start_position_zero: Literal["fault", "one"] = "fault"
+    cdc_cap: int = 1000
+    cdc_cap_scope: Literal["response", "entity"] = "response"
+    cdc_unsupported: Literal["fault", "omit"] = "fault"
+    cdc_time_activity: bool = True
+    cdc_too_old: Literal["fault", "serve"] = "fault"
+    cdc_inclusive: bool = True
+    cdc_unchanged: Literal["empty_block", "omit"] = "empty_block"
+    cdc_merge: Literal["stub", "inactive", "nothing"] = "stub"
+    cdc_shuffle: bool = True
+    merge_touches_transactions: bool = False
+    balance_side_effects: bool = True  # derived balances move LastUpdatedTime, not SyncToken (recorded)
+    unauthorized_body: Literal["gateway", "capitalised"] = "gateway"
+    timezone: str = "America/Los_Angeles"
+    poisoned: tuple[str, ...] = ()  # "Invoice/12": any page or CDC answer holding it fails with 4002
+
+
+class TokenPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the token endpoint behaves (``/_sandbox/tokens/policy``)."""
+
+    access_token_seconds: int = 3600
+    rotation: Literal["daily", "every_call", "never"] = "daily"
+    rotate_after_seconds: int = 86_400  # age at which "daily" hands out a new refresh token (24–26 h, Intuit staff)
+    grace_seconds: int = 0  # how long the previous refresh token still works
+    revoke_on_reuse: bool = False  # a dead refresh token kills the whole grant
+    code_seconds: int = 600
+    code_reuse_revokes: bool = True  # Intuit staff, oauth-jsclient issue 173
+    hard_expiry_field: Literal["opt_in", "always", "never"] = "opt_in"
+    rolling_expiry: Literal["countdown", "constant"] = "countdown"
+    rolling_seconds: int = 8_726_400
+    hard_seconds: int = 157_680_000  # five years
+    client_auth: Literal["basic_or_body", "basic_only"] = "basic_or_body"
+    error_description: bool = False  # invalid_grant is recorded both with and without one
+
+
+Knobs = TypeVar("Knobs", Settings, TokenPolicy)
+
+
+def changed(knobs: Knobs, changes: dict[str, Any]) -> Knobs:
+    """Return the knobs with some of them turned."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(knobs) | changes, type(knobs))
+    except msgspec.ValidationError as error:
+        raise KnobError(f"not a knob of this sandbox: {error}") from None

@@ -1,0 +1,164 @@
+"""How this process is configured: the only reader of the environment.
+
+Values come from the process environment, else from ``.env`` in the working directory, else from their defaults.
+Everything is optional: without ``DATABASE_URL`` an embedded Postgres is used, and without ``QBO_ENVIRONMENT`` only a
+local QuickBooks is talked to, so nothing leaves the machine until somebody says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from qbo_pipeline.errors import SettingsError
+
+EnvironmentName = Literal["local", "sandbox", "production"]
+TokenStorage = Literal["plain", "encrypted"]
+
+#: File in the state folder where ``qbo up`` and ``qbo demo`` note the addresses of what they started.
+_SERVICES = "services.json"
+
+
+#: For every process that runs Dagster: a first load reports every table for every month, thousands of events, which
+#: Dagster would write one by one.
+EVENT_BATCHES = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, with the environment variable it comes from and what it is for (shown in the README)."""
+
+    database_url: Annotated[str | None, "DATABASE_URL", "Postgres to load into; unset: an embedded one is started"] = (
+        None
+    )
+    dagster_database_url: Annotated[
+        str | None, "DAGSTER_PG_URL", "Postgres for Dagster's own storage; unset: database `dagster` beside the books"
+    ] = None
+    environment: Annotated[
+        EnvironmentName, "QBO_ENVIRONMENT", "which QuickBooks: `local` (the built-in one), `sandbox` or `production`"
+    ] = "local"
+    local_url: Annotated[str | None, "QBO_LOCAL_URL", "base URL of a local QuickBooks, loopback only"] = None
+    client_id: Annotated[str | None, "QBO_CLIENT_ID", "client id of your Intuit app"] = None
+    client_secret: Annotated[str | None, "QBO_CLIENT_SECRET", "client secret of your Intuit app"] = None
+    auth_basic: Annotated[
+        str | None, "QBO_AUTH_BASIC", "`client_id:client_secret` in base64, instead of the two above"
+    ] = None
+    redirect_uri: Annotated[
+        str, "QBO_REDIRECT_URI", "where Intuit sends people back to after consent; must be registered with your app"
+    ] = "http://localhost:8500/callback"
+    webhook_verifier_token: Annotated[
+        str | None,
+        "QBO_WEBHOOK_VERIFIER_TOKEN",
+        "verifier token of your app's webhooks; two, comma-separated, to rotate",
+    ] = None
+    state_dir: Annotated[Path, "QBO_STATE_DIR", "folder for the embedded database and what was started"] = Path(".qbo")
+
+    def __repr__(self) -> str:
+        """Leave out everything that may be secret."""
+        return f"Settings(environment={self.environment!r}, state_dir={str(self.state_dir)!r})"
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """Return client id and secret.
+
+        Raises SettingsError when they are not set and the environment is a real one.
+        """
+        if self.auth_basic:
+            return _decoded_basic(self.auth_basic)
+        if self.client_id and self.client_secret:
+            return self.client_id, self.client_secret
+        if self.environment == "local":
+            return self.client_id or "sandbox-client", self.client_secret or "sandbox-secret"
+        raise SettingsError(
+            "The Intuit app's credentials are missing: set QBO_CLIENT_ID and QBO_CLIENT_SECRET "
+            f"(from developer.intuit.com, keys of the {self.environment} environment)."
+        )
+
+
+def variables() -> dict[str, tuple[str, str, str]]:
+    """Return every setting's field -> (environment variable, default as text, what it is for)."""
+    hints = typing.get_type_hints(Settings, include_extras=True)
+    answer = {}
+    for field in msgspec.structs.fields(Settings):
+        variable, about = hints[field.name].__metadata__
+        answer[field.name] = (variable, "" if field.default is None else str(field.default), about)
+    return answer
+
+
+def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Read the settings from ``environ`` (by default the process's) over ``.env`` in ``folder`` (the working one).
+
+    Raises SettingsError naming the variable that is wrong.
+    """
+    folder = folder or Path.cwd()
+    given = {**_dotenv(folder / ".env"), **(os.environ if environ is None else environ)}
+    values = {
+        field: given[variable].strip()
+        for field, (variable, _, _) in variables().items()
+        if given.get(variable, "").strip()
+    }
+    for field, value in values.items():
+        try:
+            msgspec.convert({field: value}, Settings, dec_hook=_path)
+        except msgspec.ValidationError as error:
+            choices = typing.get_args(typing.get_type_hints(Settings)[field])
+            wanted = f"one of {', '.join(choices)}" if choices else str(error).split(" - at ")[0]
+            raise SettingsError(f"{variables()[field][0]} is {value!r}; it must be {wanted}.") from None
+    settings = msgspec.convert(values, Settings, dec_hook=_path)
+    state_dir = settings.state_dir if settings.state_dir.is_absolute() else folder / settings.state_dir
+    settings = msgspec.structs.replace(settings, state_dir=state_dir)
+    if settings.environment == "local" and settings.local_url is None:
+        settings = msgspec.structs.replace(settings, local_url=services(state_dir).get("quickbooks"))
+    return settings
+
+
+def services(state_dir: Path) -> dict[str, str]:
+    """Return the addresses that were noted by ``note_service``: name -> URL."""
+    try:
+        noted = json.loads((state_dir / _SERVICES).read_text())
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def note_service(state_dir: Path, name: str, url: str) -> None:
+    """Note where a local service answers, so that other commands of this project find it."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    noted = {**services(state_dir), name: url}
+    temporary = state_dir / f"{_SERVICES}.{os.getpid()}"
+    temporary.write_text(json.dumps(noted, indent=2) + "\n")
+    temporary.replace(state_dir / _SERVICES)
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+
+
+def _decoded_basic(basic: str) -> tuple[str, str]:
+    import base64
+    import binascii
+
+    try:
+        client_id, _, secret = (
+            base64.b64decode(basic.removeprefix("Basic ").strip(), validate=True).decode().partition(":")
+        )
+    except (binascii.Error, UnicodeDecodeError):
+        client_id = secret = ""
+    if not client_id or not secret:
+        raise SettingsError("QBO_AUTH_BASIC must be 'client_id:client_secret' in base64.")
+    return client_id, secret
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value)).expanduser()
+    raise NotImplementedError(kind)

@@ -1,0 +1,70 @@
+"""How every connected company is doing: connection, last sync, API calls, and what to do next, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine
+
+from qbo_pipeline.warehouse.calls import CallLedger
+from qbo_pipeline.warehouse.companies import Company
+from qbo_pipeline.warehouse.runs import RunLog, SyncRun
+from qbo_pipeline.warehouse.token_store import StoredTokens, TokenStore
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyStatus:
+    """One company as ``qbo status`` shows it. ``calls_this_month`` counts QuickBooks API calls."""
+
+    company: Company
+    tokens: StoredTokens
+    last_run: SyncRun | None
+    calls_this_month: int
+
+    @property
+    def next_action(self) -> str:
+        """What a person should do now; "none" when all is well."""
+        if not self.company.is_active:
+            return "reconnect it: qbo connect"
+        if self.last_run is None:
+            return "load it: qbo sync"
+        if self.last_run.status in ("failed", "partial"):
+            return f"see why its last sync {self.last_run.status}: {self.last_run.error}"
+        return "none"
+
+    def as_row(self) -> dict[str, object]:
+        """Return the status as flat, JSON-ready values (the shape of ``qbo status --json``)."""
+        run = self.last_run
+        now = datetime.now(UTC)
+        refresh_left = self.tokens.refresh_expires_in
+        return {
+            "company": self.company.partition_key,
+            "name": self.company.name,
+            "realm_id": self.company.realm_id,
+            "environment": self.company.environment,
+            "status": self.company.status,
+            "access_token_expires_at": (now + self.tokens.expires_in).isoformat(timespec="seconds"),
+            "refresh_token_expires_at": None
+            if refresh_left is None
+            else (now + refresh_left).isoformat(timespec="seconds"),
+            "last_sync_at": run.started_at.isoformat(timespec="seconds") if run else None,
+            "last_sync_status": run.status if run else None,
+            "last_sync_rows": run.rows if run else None,
+            "calls_this_month": self.calls_this_month,
+            "next_action": self.next_action,
+        }
+
+
+def statuses(engine: Engine, companies: list[Company]) -> list[CompanyStatus]:
+    """Return the status of each of ``companies``."""
+    tokens, runs, ledger = TokenStore(engine), RunLog(engine), CallLedger(engine)
+    return [
+        CompanyStatus(
+            company,
+            tokens.read(company.realm_id),
+            next(iter(runs.latest(company.realm_id)), None),
+            sum(ledger.month(realm_id=company.realm_id).values()),
+        )
+        for company in companies
+    ]

@@ -1,0 +1,50 @@
+"""What a sync did, per entity: the one report that the terminal, Dagster and the run table all show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from qbo_pipeline.catalog import Entity
+from qbo_pipeline.errors import PipelineError
+from qbo_pipeline.sync.rows import Drift
+
+
+@dataclass(slots=True)
+class EntityOutcome:
+    """One entity's part of a sync. ``records`` and ``lines`` count what was written to its table and line table."""
+
+    entity: Entity
+    records: int = 0
+    lines: int = 0
+    pages: int = 0
+    cursor_before: datetime | None = None
+    cursor_after: datetime | None = None
+    error: PipelineError | None = None
+    drift: Drift = field(default_factory=Drift)
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+    def rows_of(self, table: str) -> int:
+        """Return how many rows were written to ``table``, one of the entity's tables."""
+        return self.records if table == self.entity.table.name else self.lines
+
+
+@dataclass(slots=True)
+class Outcome:
+    """A whole sync of one company."""
+
+    realm_id: str
+    entities: list[EntityOutcome]
+    #: QuickBooks API calls made, failed ones too.
+    calls: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(each.records + each.lines for each in self.entities)
+
+    @property
+    def failed(self) -> list[EntityOutcome]:
+        return [each for each in self.entities if not each.ok]

@@ -1,0 +1,110 @@
+"""From rows back to the QuickBooks record they came from: the inverse of ``rows.py``.
+
+``canonical`` says what "equal" means for a payload: numbers compared as numbers, and a member without value (null, "",
+{}, []) the same as an absent one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from qbo_pipeline.catalog import Entity
+from qbo_pipeline.catalog.columns import Column
+from qbo_pipeline.catalog.lines import DETAIL_KEY, DETAIL_OF
+
+_PACIFIC = ZoneInfo("America/Los_Angeles")
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def render(entity: Entity, row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Return the record that ``row`` and its ``lines`` were made from.
+
+    Cells are as Postgres drivers give them, except jsonb, which must come as its text (so that numbers stay exact).
+    """
+    payload = _members([c for c in entity.table.columns if c.path], row)
+    if entity.line_record is not None and entity.line_table is not None:
+        detail_fields = set(DETAIL_OF[entity.line_record].__struct_fields__)
+        head = [c for c in entity.line_table.columns if c.path and c.path[0] not in detail_fields]
+        top = sorted((line for line in lines if line["group_position"] is None), key=lambda line: line["position"])
+        if top:
+            payload["Line"] = [_line(head, line) for line in top]
+    return _completed(payload, row["extra"])
+
+
+def _line(head: list[Column], line: Mapping[str, Any]) -> dict[str, Any]:
+    payload = _members(head, line)
+    if line["detail"] is not None:
+        kind = payload["DetailType"]
+        payload[DETAIL_KEY.get(kind, kind)] = _json(line["detail"])
+    return _completed(payload, line["extra"])
+
+
+def _members(columns: list[Column], row: Mapping[str, Any]) -> dict[str, Any]:
+    payload: dict[str, Any] = {}
+    for column in columns:
+        if (cell := row[column.name]) is None:
+            continue
+        inner = payload
+        for key in column.path[:-1]:
+            inner = inner.setdefault(key, {})
+        inner[column.path[-1]] = _value(column.kind, cell)
+    return payload
+
+
+def _value(kind: str, cell: Any) -> Any:
+    if kind == "jsonb":
+        return _json(cell)
+    if kind == "date":
+        return cell.isoformat()
+    if kind == "timestamptz":
+        return cell.astimezone(_PACIFIC).isoformat()
+    return cell
+
+
+def _json(text: str | None) -> Any:
+    return json.loads(text, parse_float=Decimal) if text else None
+
+
+def _completed(payload: dict[str, Any], extra: str | None) -> dict[str, Any]:
+    whole: dict[str, Any] = _overlay(payload, _json(extra))
+    return whole
+
+
+def _overlay(payload: Any, extra: Any) -> Any:
+    """Lay ``extra`` over ``payload``: objects member by member, anything else replaces."""
+    if extra is None:
+        return payload
+    if not isinstance(payload, dict) or not isinstance(extra, dict):
+        return extra
+    for key, value in extra.items():
+        payload[key] = _overlay(payload.get(key), value)
+    return payload
+
+
+def canonical(payload: Any) -> str:
+    """Return one text for all payloads that mean the same: keys sorted, numbers plain, members without value gone."""
+    return json.dumps(_canonical(payload), sort_keys=True, ensure_ascii=False)
+
+
+def to_json(payload: Any) -> str:
+    """Return a rendered record as indented JSON, its numbers digit by digit as they are stored."""
+    return msgspec.json.format(_encode(payload), indent=2).decode()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float | Decimal):
+        return {"number": format(Decimal(str(value)).normalize(), "f")}
+    if isinstance(value, dict):
+        members = {key: _canonical(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in members.items() if inner not in (None, "", {}, [])}
+    if isinstance(value, list):
+        return [_canonical(inner) for inner in value]
+    return value

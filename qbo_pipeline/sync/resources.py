@@ -1,0 +1,202 @@
+"""The dlt resources: one that reads an entity, and one per table that hands dlt the finished CSV files.
+
+dlt forks the reading resource's output to the tables, so a page is fetched once however many tables it feeds. The
+cursor lives in dlt's source state and is committed with the data; it moves only after the entity's last page, so a
+failed read leaves it where it was. An entity that fails yields nothing and does not disturb the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import dlt
+import msgspec
+from dlt.extract import DltResource
+from dlt.extract.extractors import with_file_import
+from dlt.sources import DltSource
+
+from qbo_pipeline.catalog import SCHEMA, Entity, Table
+from qbo_pipeline.errors import PipelineError, ReauthorizationRequiredError, UnauthorizedError
+from qbo_pipeline.sync.files import EntityFiles
+from qbo_pipeline.sync.outcome import EntityOutcome
+from qbo_pipeline.sync.rows import RowMaker
+from qbo_pipeline.sync.window import Window
+
+#: A quiet entity's cursor is left alone until it is this old, so that an hour without changes writes nothing at all.
+QUIET_CURSOR_AGE = timedelta(hours=24)
+
+_DLT_TYPES = {
+    "text": "text",
+    "numeric": "decimal",
+    "boolean": "bool",
+    "date": "date",
+    "bigint": "bigint",
+    "timestamptz": "timestamp",
+    "jsonb": "json",
+}
+
+
+class Page(Protocol):
+    """Records of one answer, and Intuit's clock when it answered."""
+
+    @property
+    def records(self) -> list[msgspec.Raw]: ...
+    @property
+    def time(self) -> datetime | None: ...
+
+
+class Reader(Protocol):
+    """Reads one company's records; ``qbo.paging`` behind it in real life."""
+
+    def pages(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[Page]:
+        """Yield pages of an entity: everything touched (or, for a range, created) since ``since``."""
+        ...
+
+
+@dataclass(slots=True)
+class Reading:
+    """Everything the resources of one load share."""
+
+    realm_id: str
+    reader: Reader
+    window: Window
+    folder: Path
+    always_careful: bool = False
+    progress: Callable[[EntityOutcome], None] = lambda _: None
+    outcomes: dict[str, EntityOutcome] = field(default_factory=dict)
+    #: A failure that makes reading anything else pointless: the connection to QuickBooks itself is refused.
+    broken: PipelineError | None = None
+
+
+def books(entities: tuple[Entity, ...], reading: Reading, staging: str) -> DltSource:
+    """Return the dlt source of one company: resources for ``entities``, reading what ``reading`` says.
+
+    ``staging`` is the Postgres schema dlt stages this company's rows in.
+    """
+
+    @dlt.source(name="quickbooks", max_table_nesting=0)
+    def quickbooks() -> Iterator[DltResource]:
+        for entity in entities:
+            pages = _reading_resource(entity, reading)
+            yield pages
+            for table in entity.tables:
+                yield _table_resource(table, entity, pages, staging)
+
+    return quickbooks()
+
+
+def _reading_resource(entity: Entity, reading: Reading) -> DltResource:
+    @dlt.resource(name=f"{entity.table.name}_pages", selected=False)
+    def pages() -> Iterator[dict[str, tuple[Path, int]]]:
+        cursors: dict[str, str] = dlt.current.source_state().setdefault("cursors", {})
+        outcome = reading.outcomes[entity.name] = EntityOutcome(entity)
+        if entity.name in cursors:
+            outcome.cursor_before = outcome.cursor_after = datetime.fromisoformat(cursors[entity.name])
+        if reading.broken is not None:
+            outcome.error = reading.broken
+            return
+        files = EntityFiles(entity, reading.folder)
+        try:
+            asked_at = _read(entity, reading, files, outcome)
+        except PipelineError as error:
+            outcome.error, outcome.records, outcome.lines = error, 0, 0
+            if isinstance(error, ReauthorizationRequiredError | UnauthorizedError):
+                reading.broken = error
+            files.close()
+            return
+        yield {name: (path, rows) for name, path, rows in files.finish()}
+        if reading.window.moves_cursor and asked_at is not None and _worth_moving(outcome, asked_at):
+            cursors[entity.name] = asked_at.isoformat()
+            outcome.cursor_after = asked_at
+
+    return pages
+
+
+def _read(entity: Entity, reading: Reading, files: EntityFiles, outcome: EntityOutcome) -> datetime | None:
+    """Write every record of the window to ``files``; return Intuit's clock at the first answer."""
+    maker = RowMaker(entity, reading.realm_id, drift=outcome.drift, always_careful=reading.always_careful)
+    since = reading.window.lower_bound(outcome.cursor_before)
+    asked_at: datetime | None = None
+    synced_at = datetime.min.replace(tzinfo=UTC)
+    for page in reading.reader.pages(entity, reading.window, since):
+        asked_at = asked_at or page.time
+        # Strictly later than the page before: a record read twice is told apart by it, and the later one wins.
+        synced_at = max(datetime.now(UTC), synced_at + timedelta(microseconds=1))
+        stamp = synced_at.isoformat()
+        for record in page.records:
+            files.write(maker.rows(record, stamp))
+        outcome.pages += 1
+        outcome.records, outcome.lines = files.records, files.lines
+        reading.progress(outcome)
+    return asked_at
+
+
+def _worth_moving(outcome: EntityOutcome, asked_at: datetime) -> bool:
+    before = outcome.cursor_before
+    return before is None or outcome.records > 0 or asked_at - before > QUIET_CURSOR_AGE
+
+
+def _table_resource(table: Table, entity: Entity, pages: DltResource, staging: str) -> DltResource:
+    hints: dict[str, Any] = (
+        {"write_disposition": _replace_lines(table, staging)}
+        if table is entity.line_table
+        else {"write_disposition": _upsert(table, staging), "primary_key": table.key}
+    )
+
+    def files(made: dict[str, tuple[Path, int]]) -> Iterator[Any]:
+        if table.name in made:
+            path, rows = made[table.name]
+            yield with_file_import(str(path), "csv", rows)
+
+    transformer: Any = dlt.transformer  # its overloads do not know hints that are made elsewhere
+    resource: DltResource = transformer(
+        files, data_from=pages, name=table.name, columns=_hints(table), file_format="csv", **hints
+    )()
+    return resource
+
+
+def _hints(table: Table) -> dict[str, Any]:
+    # A fresh dict per column: dlt writes into the ones it is given.
+    return {
+        column.name: {"data_type": _DLT_TYPES[column.kind], "nullable": column.nullable} for column in table.columns
+    }
+
+
+def _upsert(table: Table, staging: str) -> Any:
+    """Merge parents by key; of a record that was read twice in one load, only the later reading counts."""
+    return {
+        "disposition": "merge",
+        "strategy": "upsert",
+        "source_filter": _latest_only(table, table.key, staging),
+    }
+
+
+def _replace_lines(table: Table, staging: str) -> Any:
+    """Replace all lines of every transaction that was read, in one database transaction.
+
+    A transaction whose last line went is staged as one row with position -1: it takes the old lines away with it, and
+    is not copied itself.
+    """
+    parent = table.key[:-1]
+    names = ", ".join(parent)
+    return {
+        "disposition": "merge",
+        "strategy": "delete-insert",
+        "destination_scope": f"({names}) IN (SELECT {names} FROM {{staging_table}})",  # noqa: S608 - our names
+        "source_filter": f"position >= 0 AND {_latest_only(table, parent, staging)}",
+    }
+
+
+def _latest_only(table: Table, key: tuple[str, ...], staging: str) -> str:
+    names = ", ".join(key)
+    newest = f'SELECT {names}, max(synced_at) FROM "{staging}"."{table.name}" GROUP BY {names}'  # noqa: S608
+    return f"({names}, synced_at) IN ({newest})"
+
+
+def staging_schema(realm_id: str) -> str:
+    """Return the schema dlt stages a company's rows in. One per company: a shared one loses rows, silently."""
+    return f"{SCHEMA}_staging_{realm_id}"

@@ -1,0 +1,50 @@
+"""Reading rows of the books back out of Postgres."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from qbo_pipeline.catalog import SCHEMA, Entity, Table
+
+
+def stored_record(
+    engine: Engine, entity: Entity, realm_id: str, record_id: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """Return the row of one record and the rows of its lines, None when it is not there.
+
+    Cells come as the driver gives them, jsonb as its text, so that numbers in it stay exact.
+    """
+    with engine.connect() as connection:
+        where = {"realm_id": realm_id, "id": record_id}
+        row = connection.execute(text(_select(entity.table, entity.table.key)), where).mappings().first()
+        if row is None:
+            return None
+        lines: list[dict[str, Any]] = []
+        if (table := entity.line_table) is not None:
+            found = connection.execute(text(_select(table, table.key[:2])), where).mappings()
+            lines = [dict(line) for line in found]
+        return dict(row), lines
+
+
+def row_count(engine: Engine, table: str, realm_id: str | None = None) -> int:
+    """Return how many rows ``table`` of the catalogue holds, for one company or all."""
+    where = " WHERE realm_id = :realm_id" if realm_id else ""
+    with engine.connect() as connection:
+        count = connection.execute(
+            text(f'SELECT count(*) FROM "{SCHEMA}"."{table}"{where}'),  # noqa: S608 - the catalogue's own names
+            {"realm_id": realm_id} if realm_id else {},
+        )
+        return int(count.scalar_one())
+
+
+def _select(table: Table, key: tuple[str, ...]) -> str:
+    columns = ", ".join(
+        f'"{column.name}"::text AS "{column.name}"' if column.kind == "jsonb" else f'"{column.name}"'
+        for column in table.columns
+    )
+    return (
+        f'SELECT {columns} FROM "{SCHEMA}"."{table.name}" '  # noqa: S608 - the catalogue's own names
+        f'WHERE "{key[0]}" = :realm_id AND "{key[1]}" = :id'
+    )

@@ -1,0 +1,157 @@
+"""The tables we own in schema ``quickbooks``; the tables of QuickBooks entities come from the catalogue instead.
+
+``companies`` and ``tokens`` have the shape that other programs already read and write, to the letter: their timestamps
+have no time zone and are always UTC. Everything of our own has one. What is described here is made by ``migrations``
+(a test keeps the two in step); the comments go to Postgres from here, for whoever looks with ``\\d+``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA = "quickbooks"
+
+metadata = sa.MetaData(schema=SCHEMA)
+
+_NOW = sa.text("now()")
+_ZERO = sa.text("0")
+
+
+def _stamps() -> list[sa.Column[dt.datetime]]:
+    names = ("created_at", "updated_at", "last_updated")
+    return [sa.Column(name, sa.TIMESTAMP(), server_default=_NOW) for name in names]
+
+
+companies = sa.Table(
+    "companies",
+    metadata,
+    sa.Column("id", sa.String(50), primary_key=True, comment="What tokens.company_id points to; the realm id."),
+    sa.Column("name", sa.String(255), nullable=False),
+    *_stamps(),
+    comment="QuickBooks companies, one row each. Times are UTC.",
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("company_id", sa.String(50), nullable=False, comment="companies.id"),
+    sa.Column("access_token", sa.Text, nullable=False, comment="Bearer token for the API; lives an hour."),
+    sa.Column("refresh_token", sa.Text, comment="Renews the pair; QuickBooks replaces it about daily."),
+    sa.Column("token_type", sa.String(50), server_default=sa.text("'Bearer'")),
+    sa.Column("scope", sa.Text),
+    sa.Column("expires_at", sa.TIMESTAMP(), comment="When access_token ends, UTC."),
+    sa.Column("refresh_token_expires_at", sa.TIMESTAMP(), comment="When refresh_token ends, UTC."),
+    sa.Column("realm_id", sa.String(50), comment="The company, as QuickBooks' API calls it."),
+    sa.Column("base_url", sa.String(500), comment="Root of the API: production, sandbox or a local QuickBooks."),
+    sa.Column("is_active", sa.Boolean, server_default=sa.text("true"), comment="False: a person must connect again."),
+    *_stamps(),
+    sa.Index("idx_tokens_realm", "realm_id"),
+    sa.Index("idx_tokens_active", "is_active"),
+    sa.Index("uq_tokens_realm", "realm_id", unique=True),
+    comment="The token pair of each company; at most one row per realm. Times are UTC.",
+)
+
+connections = sa.Table(
+    "connections",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True, comment="The company, as QuickBooks' API calls it."),
+    sa.Column("environment", sa.Text, nullable=False, comment="production, sandbox or local; never changes."),
+    sa.Column("partition_key", sa.Text, nullable=False, comment="Its key in Dagster; frozen at first connect."),
+    sa.Column(
+        "status",
+        sa.Text,
+        nullable=False,
+        server_default=sa.text("'active'"),
+        comment="active, or needs_reauthorization: a person must connect again.",
+    ),
+    sa.Column("connected_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("initial_load_at", sa.TIMESTAMP(timezone=True), comment="When the first full sync finished."),
+    sa.Column(
+        "generation",
+        sa.BigInteger,
+        nullable=False,
+        server_default=_ZERO,
+        comment="Plus one with every token pair stored: the version that compare-and-set compares.",
+    ),
+    sa.Column("refreshed_at", sa.TIMESTAMP(timezone=True), comment="When the current pair was asked for."),
+    sa.Column("lease_owner", sa.Text, comment="Who is refreshing right now."),
+    sa.Column(
+        "lease_epoch",
+        sa.BigInteger,
+        nullable=False,
+        server_default=_ZERO,
+        comment="Plus one with every claim: a late holder is recognised by its old number.",
+    ),
+    sa.Column("lease_until", sa.TIMESTAMP(timezone=True), comment="After this another may claim."),
+    sa.Column("intent_at", sa.TIMESTAMP(timezone=True), comment="Set before the token is presented: outcome unknown."),
+    sa.Column("last_error", sa.Text, comment="Why the latest refresh failed."),
+    sa.Column("last_intuit_tid", sa.Text, comment="Intuit's id of that answer, for their support."),
+    sa.UniqueConstraint("partition_key", name="uq_connections_partition_key"),
+    comment="What this pipeline knows of each company it syncs, beyond companies and tokens.",
+)
+
+tokens_archive = sa.Table(
+    "tokens_archive",
+    metadata,
+    sa.Column("archive_id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("token_id", sa.BigInteger, comment="tokens.id, as it was."),
+    sa.Column("realm_id", sa.String(50)),
+    sa.Column("token", JSONB, nullable=False, comment="The whole row, also columns that other programs added."),
+    sa.Column("archived_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("reason", sa.Text, nullable=False, comment="Why the row left tokens."),
+    comment="Rows that had to leave tokens, whole: nothing is ever dropped.",
+)
+
+sync_runs = sa.Table(
+    "sync_runs",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True, comment="Dagster's run id, or the command line's own."),
+    sa.Column("realm_id", sa.String(50), nullable=False),
+    sa.Column("trigger", sa.Text, nullable=False, comment="What asked for it: schedule, webhook, person …"),
+    sa.Column("mode", sa.Text, nullable=False, comment="incremental, window or full."),
+    sa.Column("started_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("finished_at", sa.TIMESTAMP(timezone=True), comment="Empty while running, or when the run was killed."),
+    sa.Column("status", sa.Text, nullable=False, comment="running, succeeded, partial or failed."),
+    sa.Column("rows", sa.BigInteger, nullable=False, server_default=_ZERO, comment="Rows loaded."),
+    sa.Column("calls", sa.Integer, nullable=False, server_default=_ZERO, comment="API calls spent."),
+    sa.Column("detail", JSONB, nullable=False, server_default=sa.text("'{}'::jsonb"), comment="Per table."),
+    sa.Column("error", sa.Text),
+    sa.Index("idx_sync_runs_realm", "realm_id", "started_at"),
+    comment="One row per sync of one company.",
+)
+
+api_calls = sa.Table(
+    "api_calls",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True, comment="Empty for calls outside a sync."),
+    sa.Column("month", sa.Date, primary_key=True, comment="First day of the month, UTC."),
+    sa.Column("kind", sa.Text, primary_key=True, comment="query, read, cdc …"),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    sa.Index("idx_api_calls_month", "month"),
+    comment="The ledger of QuickBooks API calls: Intuit meters reads by the month.",
+)
+
+
+def comment_statements(*, owned_only: bool) -> str:
+    """Return COMMENT ON statements for all our tables, without those that are other programs' too if ``owned_only``."""
+    statements = []
+    for table in metadata.sorted_tables:
+        if owned_only and table in (companies, tokens):
+            continue
+        if table.comment:
+            statements.append(f"COMMENT ON TABLE {table.fullname} IS {_literal(table.comment)}")
+        statements += [
+            f'COMMENT ON COLUMN {table.fullname}."{column.name}" IS {_literal(column.comment)}'
+            for column in table.columns
+            if column.comment
+        ]
+    return ";\n".join(statements)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,1 @@
+"""The inbound HTTP door: OAuth consent, health."""
