@@ -51,7 +51,11 @@ def entity_named(word: str) -> Entity:
     """
     wanted = word.strip().lower().replace("_", "").replace(" ", "")
     for entity in ENTITIES:
-        if wanted in (entity.name.lower(), entity.table_name.replace("_", ""), entity.singular.replace("_", "")):
+        if wanted and wanted in (
+            entity.name.lower(),
+            entity.table_name.replace("_", ""),
+            entity.singular.replace("_", ""),
+        ):
             return entity
     known = ", ".join(entity.name for entity in ENTITIES)
     raise UsageError(f"There is no entity {word!r}. Known entities: {known}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from qbo_pipeline.catalog.fields import Date, Flag, Number, Record, Ref, Text
+from qbo_pipeline.catalog.fields import ABSENT, Date, Flag, Number, Record, Ref, Text
 from qbo_pipeline.catalog.lines import JournalLine
 from qbo_pipeline.catalog.transactions import Transaction
 
@@ -22,9 +22,9 @@ class Account(Record, kw_only=True):
     Active: Annotated[Flag, "false once made inactive"] = None
     SubAccount: Annotated[Flag, "true when it has a parent"] = None
     ParentRef: Annotated[Ref, "parent account"] = Ref()
-    CurrentBalance: Annotated[Number, "balance; may move without the record being marked as updated"] = None
-    CurrentBalanceWithSubAccounts: Annotated[Number, "balance including sub-accounts"] = None
-    OpeningBalance: Annotated[Number, "opening balance"] = None
+    CurrentBalance: Annotated[Number, "balance; may move without the record being marked as updated"] = ABSENT
+    CurrentBalanceWithSubAccounts: Annotated[Number, "balance including sub-accounts"] = ABSENT
+    OpeningBalance: Annotated[Number, "opening balance"] = ABSENT
     OpeningBalanceDate: Annotated[Date, "date of the opening balance"] = None
     CurrencyRef: Annotated[Ref, "currency"] = Ref()
     TaxCodeRef: Annotated[Ref, "default tax code"] = Ref()
@@ -37,8 +37,8 @@ class Account(Record, kw_only=True):
 class JournalEntry(Transaction, kw_only=True):
     """Journal entries. ``total_amt`` is often absent or zero: sum the debit lines instead."""
 
-    TotalAmt: Annotated[Number, "absent or zero in practice"] = None
-    HomeTotalAmt: Annotated[Number, "total in the home currency"] = None
+    TotalAmt: Annotated[Number, "absent or zero in practice"] = ABSENT
+    HomeTotalAmt: Annotated[Number, "total in the home currency"] = ABSENT
     Adjustment: Annotated[Flag, "an adjusting entry"] = None
     HomeCurrencyAdjustment: Annotated[Flag, "adjusts the home currency value only"] = None
     EnteredInHomeCurrency: Annotated[Flag, "amounts were entered in the home currency"] = None

@@ -50,7 +50,7 @@ class Column:
 
 
 def snake_case(name: str) -> str:
-    """``APAccountRef`` -> ``ap_account_ref``, ``V4IDPseudonym`` -> ``v4id_pseudonym``."""
+    """``APAccountRef`` -> ``ap_account_ref``, ``V4IDPseudonym`` -> ``v4_id_pseudonym``."""
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
@@ -110,9 +110,10 @@ def _description(hint: Any) -> str:
 
 
 def _bare_type(hint: Any) -> Any:
-    """Strip ``Annotated`` and ``| None`` from a type; a ``Timestamp`` mark wins over the text it marks."""
+    """Strip ``Annotated`` and ``| None`` from a type; a mark (``Timestamp``, ``Decimal``) wins over what it marks."""
     if typing.get_origin(hint) is Annotated:
-        return Timestamp if Timestamp in hint.__metadata__ else _bare_type(hint.__origin__)
+        marks = [mark for mark in (Timestamp, Decimal) if mark in hint.__metadata__]
+        return marks[0] if marks else _bare_type(hint.__origin__)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         (bare,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
         return _bare_type(bare)

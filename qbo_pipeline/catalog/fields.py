@@ -21,8 +21,8 @@ import msgspec
 ABSENT = msgspec.Raw(b"")
 
 Text = str | None
-#: Money, quantities, rates: exact, never through float.
-Number = Decimal | None
+#: Money, quantities, rates: kept digit by digit as QuickBooks wrote them, never through float.
+Number = Annotated[msgspec.Raw, Decimal]
 Flag = bool | None
 Date = datetime.date | None
 Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None

@@ -24,12 +24,12 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     Id: Annotated[Text, "line id within its transaction; often absent, may be reissued"] = None
     LineNum: Annotated[Integer, "number shown on the form"] = None
     Description: Annotated[Text, "description"] = None
-    Amount: Annotated[Number, "amount; a discount line's is positive but subtracts"] = None
+    Amount: Annotated[Number, "amount; a discount line's is positive but subtracts"] = ABSENT
     DetailType: Annotated[Text, "kind of line; subtotals repeat the sum, descriptions have no amount"] = None
     ProjectRef: Annotated[Ref, "project"] = Ref()
-    Received: Annotated[Number, "quantity received"] = None
-    CostAmount: Annotated[Number, "cost of the line"] = None
-    HomeCostAmount: Annotated[Number, "cost of the line, in the home currency"] = None
+    Received: Annotated[Number, "quantity received"] = ABSENT
+    CostAmount: Annotated[Number, "cost of the line"] = ABSENT
+    HomeCostAmount: Annotated[Number, "cost of the line, in the home currency"] = ABSENT
     LinkedTxn: Annotated[Json, "transactions this line is linked to: id and type of each"] = ABSENT
     CustomField: Annotated[Json, "custom fields"] = ABSENT
     CustomExtensions: Annotated[Json, "further extensions"] = ABSENT
@@ -46,20 +46,20 @@ class SalesDetail(msgspec.Struct, kw_only=True):
     ItemRef: Annotated[Ref, "product or service sold"] = Ref()
     ItemAccountRef: Annotated[Ref, "income account"] = Ref()
     ClassRef: Annotated[Ref, "class"] = Ref()
-    Qty: Annotated[Number, "quantity"] = None
-    UnitPrice: Annotated[Number, "rate"] = None
-    RatePercent: Annotated[Number, "rate as a percentage"] = None
+    Qty: Annotated[Number, "quantity"] = ABSENT
+    UnitPrice: Annotated[Number, "rate"] = ABSENT
+    RatePercent: Annotated[Number, "rate as a percentage"] = ABSENT
     ServiceDate: Annotated[Date, "date of the service"] = None
     TaxCodeRef: Annotated[Ref, "tax code; TAX or NON in the US"] = Ref()
     TaxClassificationRef: Annotated[Ref, "tax classification"] = Ref()
-    TaxInclusiveAmt: Annotated[Number, "amount with tax"] = None
-    DiscountRate: Annotated[Number, "discount in percent"] = None
-    DiscountAmt: Annotated[Number, "discount amount"] = None
+    TaxInclusiveAmt: Annotated[Number, "amount with tax"] = ABSENT
+    DiscountRate: Annotated[Number, "discount in percent"] = ABSENT
+    DiscountAmt: Annotated[Number, "discount amount"] = ABSENT
     PercentBased: Annotated[Flag, "on a discount line: whether it is a percentage"] = None
-    DiscountPercent: Annotated[Number, "on a discount line: the percentage"] = None
+    DiscountPercent: Annotated[Number, "on a discount line: the percentage"] = ABSENT
     DiscountAccountRef: Annotated[Ref, "on a discount line: its account"] = Ref()
     GroupItemRef: Annotated[Ref, "on a group line: the bundle"] = Ref()
-    Quantity: Annotated[Number, "on a group line: how many bundles"] = None
+    Quantity: Annotated[Number, "on a group line: how many bundles"] = ABSENT
 
 
 class SalesLine(Line, kw_only=True):
@@ -79,11 +79,11 @@ class ExpenseDetail(msgspec.Struct, kw_only=True):
     CustomerRef: Annotated[Ref, "customer it was bought for"] = Ref()
     ClassRef: Annotated[Ref, "class"] = Ref()
     BillableStatus: Annotated[Text, "Billable, NotBillable or HasBeenBilled"] = None
-    Qty: Annotated[Number, "quantity"] = None
-    UnitPrice: Annotated[Number, "rate"] = None
+    Qty: Annotated[Number, "quantity"] = ABSENT
+    UnitPrice: Annotated[Number, "rate"] = ABSENT
     TaxCodeRef: Annotated[Ref, "tax code"] = Ref()
-    TaxAmount: Annotated[Number, "tax"] = None
-    TaxInclusiveAmt: Annotated[Number, "amount with tax"] = None
+    TaxAmount: Annotated[Number, "tax"] = ABSENT
+    TaxInclusiveAmt: Annotated[Number, "amount with tax"] = ABSENT
 
 
 class ExpenseLine(Line, kw_only=True):
@@ -113,7 +113,7 @@ class JournalDetail(msgspec.Struct, kw_only=True):
     DepartmentRef: Annotated[Ref, "department (location)"] = Ref()
     TaxCodeRef: Annotated[Ref, "tax code"] = Ref()
     TaxApplicableOn: Annotated[Text, "Purchase or Sales"] = None
-    TaxAmount: Annotated[Number, "tax"] = None
+    TaxAmount: Annotated[Number, "tax"] = ABSENT
     BillableStatus: Annotated[Text, "Billable, NotBillable or HasBeenBilled"] = None
     JournalCodeRef: Annotated[Ref, "journal code (France)"] = Ref()
 
@@ -127,7 +127,7 @@ class JournalLine(Line, kw_only=True):
 class PaymentDetail(msgspec.Struct, kw_only=True):
     """Payment lines have no detail object in practice; what they settle is in ``linked_txn``."""
 
-    Balance: Annotated[Number, "balance of the settled transaction"] = None
+    Balance: Annotated[Number, "balance of the settled transaction"] = ABSENT
     ServiceDate: Annotated[Date, "date"] = None
 
 

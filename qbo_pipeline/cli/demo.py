@@ -57,9 +57,10 @@ def demo(once: bool, folder: Path | None, seed: int, invoices: int, as_json: boo
             company = _connect(books, FROM_FILES if folder else MADE_UP)
         with _step(f"Loading {company.name}", say):
             books.observers.append(Progress(quiet=as_json))
+            from qbo_pipeline.definitions import defs
             from qbo_pipeline.defs.launch import sync_now
 
-            sync_now(books, company, dagster_home(state_dir))
+            sync_now(defs, books, company, dagster_home(state_dir))
         programs: list[Program] = []
         if not once:
             with _step("Dagster and the web app", say):

@@ -14,13 +14,11 @@ from qbo_pipeline.settings import EVENT_BATCHES
 from qbo_pipeline.warehouse.companies import Company
 
 
-def sync_now(books: Books, company: Company, home: Path) -> None:
+def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -> None:
     """Sync a company in this process: everything the first time (all its months), what changed afterwards.
 
     ``home`` is Dagster's home folder. Raises PipelineError when the run fails; its log is in the UI.
     """
-    from qbo_pipeline.definitions import defs
-
     os.environ.update(EVENT_BATCHES, DAGSTER_HOME=str(home), DAGSTER_PG_URL=books.dagster_url)
     first = company.initial_load_at is None
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -6,7 +6,7 @@ effect at once and as a whole. What they do not understand they answer with 400 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
@@ -15,23 +15,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qbo_pipeline.sandbox import writes
-from qbo_pipeline.sandbox.books import Books, inner
+from qbo_pipeline.sandbox import owner
+from qbo_pipeline.sandbox.books import Books
 from qbo_pipeline.sandbox.breakage import Rule
-from qbo_pipeline.sandbox.entities import BY_NAME
 from qbo_pipeline.sandbox.faults import ApiError
 from qbo_pipeline.sandbox.generator import generate
 from qbo_pipeline.sandbox.loading import LoadReport, absorb
+from qbo_pipeline.sandbox.owner import UnknownInputError, only
 from qbo_pipeline.sandbox.settings import KnobError, changed
-from qbo_pipeline.sandbox.validation import check_shape
 from qbo_pipeline.sandbox.values import NotJsonError, decode, encode
 from qbo_pipeline.sandbox.world import World
 
 Handler = Callable[[World, Request, Any], Any]
-
-
-class UnknownInputError(ValueError):
-    """The remote control was asked for something it does not have; the text says what, in one sentence."""
 
 
 def _control(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -55,15 +50,6 @@ def _control(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 
 def _json(value: Any, status: int = 200) -> Response:
     return Response(value if isinstance(value, bytes) else encode(value), status, media_type="application/json")
-
-
-def _object(body: Any, known: Sequence[str]) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise UnknownInputError("The body must be a JSON object.")
-    for name in body:
-        if name not in known:
-            raise UnknownInputError(f"'{name}' is not understood here; known are {', '.join(known)}.")
-    return body
 
 
 def _books(world: World, request: Request) -> Books:
@@ -90,7 +76,7 @@ def reset(world: World, _request: Request, _body: Any) -> Any:
 
 def clock(world: World, request: Request, body: Any) -> Any:
     if request.method == "POST":
-        asked = _object(body, ("advance_seconds", "at", "freeze"))
+        asked = only(body, ("advance_seconds", "at", "freeze"))
         if isinstance(at := asked.get("at"), str):
             instant = world.clock.instant(at)
             if instant is None:
@@ -113,7 +99,7 @@ def _number(value: Any, name: str) -> float:
 def companies(world: World, request: Request, body: Any) -> Any:
     if request.method == "GET":
         return {"companies": [_company(books) for books in world.companies.values()]}
-    asked = _object(body, ("realm", "name", "seed", "invoices"))
+    asked = only(body, ("realm", "name", "seed", "invoices"))
     realm = str(asked.get("realm") or int(max(world.companies, key=int)) + 1)
     if not realm.isdecimal():
         raise UnknownInputError("A realm is a string of digits.")
@@ -135,75 +121,8 @@ def books(world: World, request: Request, body: Any) -> Any:
     operations = body.get("operations") if isinstance(body, dict) else body
     if not isinstance(operations, list) or not all(isinstance(each, dict) for each in operations):
         raise UnknownInputError("The body must be a list of operations.")
-    there: dict[tuple[str, str], bool] = {}
-    for each in operations:
-        _check_operation(held, each, there)
-    return {"applied": apply(world, held, operations)}
-
-
-_OPERATION = ("op", "entity", "id", "record", "into", "replace", "silent")
-_OPS = ("create", "update", "delete", "void", "deactivate", "merge", "touch")
-
-
-def _check_operation(held: Books, asked: dict[str, Any], there: dict[tuple[str, str], bool]) -> None:
-    """Refuse what cannot be applied; ``there`` remembers what earlier operations of the list make or remove."""
-    _object(asked, _OPERATION)
-    operation, entity, record = asked.get("op"), asked.get("entity"), asked.get("record")
-    if operation not in _OPS:
-        raise UnknownInputError(f"'{operation}' is not an operation; known are {', '.join(_OPS)}.")
-    if entity not in BY_NAME:
-        raise UnknownInputError(f"'{entity}' is not an entity.")
-    if operation in {"create", "update"} and not isinstance(record, dict):
-        raise UnknownInputError(f"The operation {operation} needs a record.")
-    if isinstance(record, dict):
-        check_shape(inner(record))
-
-    def exists(key: object) -> bool:
-        return there.get((entity, str(key)), held.get(entity, str(key)) is not None)
-
-    key = asked.get("id") or (inner(record).get("Id") if isinstance(record, dict) else None)
-    if operation == "create":
-        if key is not None and exists(key):
-            raise UnknownInputError(f"There is a {entity} {key} already; update it instead.")
-        there[(entity, str(key))] = True
-        return
-    if key is None:
-        raise UnknownInputError(f"The operation {operation} needs an id.")
-    if not exists(key):
-        raise UnknownInputError(f"There is no {entity} {key}.")
-    if operation == "merge" and (not exists(asked.get("into")) or str(asked.get("into")) == str(key)):
-        raise UnknownInputError(f"The operation merge needs 'into', the id of another {entity} that exists.")
-    there[(entity, str(key))] = operation not in {"delete", "merge"}
-
-
-def apply(world: World, held: Books, operations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Change books as their owner would; return what became of each operation."""
-    return [_applied(world, held, each) for each in operations]
-
-
-def _applied(world: World, held: Books, asked: dict[str, Any]) -> dict[str, Any]:
-    entity, record, settings = asked["entity"], asked.get("record") or {}, world.settings
-    key = str(asked.get("id") or record.get("Id"))
-    target = record | {"Id": key}
-    done: dict[str, Any] = {"op": asked["op"], "entity": entity, "Id": key}
-    match asked["op"]:
-        case "create":
-            return done | {"Id": writes.create(held, entity, record, settings, strict=False).key}
-        case "update" if asked.get("silent"):  # edits the payload and moves nothing else
-            held.keep(entity, writes.current(held, entity, target) | record)
-        case "update":
-            writes.update(held, entity, target, settings, sparse=not asked.get("replace"), strict=False)
-        case "touch":
-            writes.touch(held, entity, writes.current(held, entity, target), settings)
-        case "delete":
-            writes.delete(held, entity, target, settings, strict=False)
-        case "void":
-            writes.void(held, entity, target, settings, strict=False)
-        case "deactivate":
-            writes.deactivate(held, entity, key, settings)
-        case "merge":
-            done["repointed"] = writes.merge(held, entity, key, str(asked["into"]), settings)
-    return done
+    owner.check_operations(held, operations)
+    return {"applied": owner.apply(held, operations, world.settings)}
 
 
 def load(world: World, request: Request, body: Any) -> Any:
@@ -247,11 +166,11 @@ def _settings_object(body: Any) -> dict[str, Any]:
 
 
 def expire_tokens(world: World, _request: Request, body: Any) -> Any:
-    return {"expired": world.identity.expire_access_tokens(_object(body, ("realm",)).get("realm"))}
+    return {"expired": world.identity.expire_access_tokens(only(body, ("realm",)).get("realm"))}
 
 
 def revoke_tokens(world: World, _request: Request, body: Any) -> Any:
-    return {"revoked": world.identity.revoke_grants(_object(body, ("realm",)).get("realm"))}
+    return {"revoked": world.identity.revoke_grants(only(body, ("realm",)).get("realm"))}
 
 
 def tokens(world: World, _request: Request, _body: Any) -> Any:

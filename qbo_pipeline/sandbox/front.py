@@ -15,9 +15,10 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qbo_pipeline.sandbox import control, spoilt
+from qbo_pipeline.sandbox import owner, spoilt
 from qbo_pipeline.sandbox.breakage import Call, Rule
 from qbo_pipeline.sandbox.entities import find
+from qbo_pipeline.sandbox.faults import ApiError
 from qbo_pipeline.sandbox.world import World
 
 SMALLEST_GZIP = 1024
@@ -41,11 +42,23 @@ class Front:
         self.world.log(call)
         rule = self.world.breakage.pick(call)
         call.fault = rule.fault if rule else None
-        if rule is not None and rule.fault == "edit_books" and call.realm in self.world.companies:
-            control.apply(self.world, self.world.companies[call.realm], rule.operations)
+        if rule is not None and rule.fault == "edit_books":
+            call.fault = self._edited(rule, call)
         reply = await self._reply(scope, body, rule, call)
         call.status = reply.status
         await reply.send_through(send)
+
+    def _edited(self, rule: Rule, call: Call) -> str:
+        """Change the company's books before it answers; what could not be done shows in the call log."""
+        books = self.world.companies.get(call.realm or "")
+        if books is None:
+            return "edit_books: the call was about no company"
+        try:
+            owner.check_operations(books, rule.operations)
+            owner.apply(books, rule.operations, self.world.settings)
+        except (owner.UnknownInputError, ApiError) as error:
+            return f"edit_books: {error}"
+        return "edit_books"
 
     async def _reply(self, scope: Scope, body: bytes, rule: Rule | None, call: Call) -> spoilt.Reply:
         if rule is not None and rule.fault in spoilt.INSTEAD and not rule.processed:

@@ -27,6 +27,9 @@ from qbo_pipeline.sync import careful
 #: QuickBooks writes its times in US Pacific whatever the company's own zone.
 PACIFIC = ZoneInfo("America/Los_Angeles")
 
+#: JSON texts that say no more than an absent member does.
+_WITHOUT_VALUE = frozenset(("null", '""', "{}"))
+
 #: Place of the row that stands for a transaction without lines: it makes the merge take away the lines it had before,
 #: and is never stored itself (see ``loader.py``).
 NO_LINES = -1
@@ -152,20 +155,26 @@ class _Columns:
         get = operator.attrgetter(*paths)
         self._get: Callable[[Any], Row] = get if len(paths) > 1 else lambda record: (get(record),)
         self._json = tuple(i for i, column in enumerate(self.columns) if column.kind == "jsonb")
+        self._numbers = tuple(i for i, column in enumerate(self.columns) if column.kind == "numeric")
         self._times = tuple(i for i, column in enumerate(self.columns) if column.kind == "timestamptz")
 
     def read(self, record: Any) -> Row:
-        """Return the cells, jsonb as text; raise ``_UnusualError`` for a time that rendering would spell otherwise."""
-        cells = self._get(record)
+        """Return the cells, jsonb and numbers as the text that came; raise ``_UnusualError`` for what they cannot hold.
+
+        A number is one as JSON has it, without an exponent; a time is one that rendering would spell the same way.
+        """
+        cells = list(self._get(record))
         for i in self._times:
             if (text := cells[i]) is not None and not is_usual_time(text):
                 raise _UnusualError
-        if self._json:
-            mutable = list(cells)
-            for i in self._json:
-                mutable[i] = bytes(mutable[i]).decode()
-            return tuple(mutable)
-        return cells
+        for i in self._json:
+            text = bytes(cells[i]).decode()
+            cells[i] = "" if text in _WITHOUT_VALUE else text
+        for i in self._numbers:
+            cells[i] = text = bytes(cells[i]).decode()
+            if text and (text[0] not in "-0123456789" or "e" in text or "E" in text):
+                raise _UnusualError
+        return tuple(cells)
 
 
 class _LineMaker:

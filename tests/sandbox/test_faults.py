@@ -187,3 +187,10 @@ def test_books_can_change_between_two_pages(sandbox: Sandbox) -> None:
     names = [{row["Name"] for row in sandbox.query("select * from Term")["QueryResponse"]["Term"]} for _ in range(2)]
     assert "Changed" not in names[0]
     assert "Changed" in names[1]
+
+
+def test_an_edit_that_cannot_be_done_shows_in_the_call_log(sandbox: Sandbox) -> None:
+    edit = {"op": "delete", "entity": "Term", "id": "99"}
+    sandbox.control("POST", "/faults", {"fault": "edit_books", "operations": [edit], "match": {"path": "query"}})
+    assert sandbox.query("select * from Term")
+    assert sandbox.control("GET", "/calls")["calls"][-1]["fault"] == "edit_books: There is no Term 99."

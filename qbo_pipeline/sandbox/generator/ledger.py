@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -128,5 +128,13 @@ def plus_days(day: date, days: int) -> str:
     return (day + timedelta(days=days)).isoformat()
 
 
-def epoch(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, 20, tzinfo=UTC).timestamp())
+def linked(doc: Doc) -> list[dict[str, str]]:
+    return [{"TxnId": other.id, "TxnType": _type_of(other)} for other, _ in doc.links]
+
+
+def _type_of(doc: Doc) -> str:
+    return f"BillPayment{doc.facts['type']}" if doc.entity == "BillPayment" else doc.entity
+
+
+def party_ref(party: Named | None) -> dict[str, str]:
+    return party.ref if party is not None else {"value": "0"}

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from qbo_pipeline.sandbox.generator.ledger import Doc, Ledger, Named, dollars, plus_days
+from qbo_pipeline.sandbox.generator import writing_costs as costs
+from qbo_pipeline.sandbox.generator.ledger import Doc, Ledger, Named, dollars, linked, party_ref, plus_days
 from qbo_pipeline.sandbox.generator.lists import DOLLARS, TAX_PERCENT
 from qbo_pipeline.sandbox.values import Payload
 
@@ -47,26 +48,14 @@ def _home(ledger: Ledger, doc: Doc) -> Payload:
     return home | ({"HomeBalance": (dollars(doc.open) * rate).quantize(cents)} if doc.entity == "Invoice" else {})
 
 
-def _linked(doc: Doc) -> list[dict[str, str]]:
-    return [{"TxnId": other.id, "TxnType": _type_of(other)} for other, _ in doc.links]
-
-
-def _type_of(doc: Doc) -> str:
-    return f"BillPayment{doc.facts['type']}" if doc.entity == "BillPayment" else doc.entity
-
-
-def _ref(party: Named | None) -> dict[str, str]:
-    return party.ref if party is not None else {"value": "0"}
-
-
 def _sale(ledger: Ledger, doc: Doc) -> Payload:
     void = doc.facts.get("void", False)
     body: Payload = {
         "CustomField": [{"DefinitionId": "1", "Name": "Crew", "Type": "StringType"}],
-        "LinkedTxn": [] if void else _linked(doc),
+        "LinkedTxn": [] if void else linked(doc),
         "Line": _sale_lines(doc, void=void),
         "TxnTaxDetail": _tax(ledger, doc),
-        "CustomerRef": _ref(doc.party),
+        "CustomerRef": party_ref(doc.party),
         "TotalAmt": dollars(doc.total),
         "ApplyTaxAfterDiscount": False,
         "PrintStatus": "NeedToPrint",
@@ -166,7 +155,7 @@ def _payment(ledger: Ledger, doc: Doc) -> Payload:
     ]
     deposit = doc.facts.get("deposit")
     return {
-        "CustomerRef": _ref(doc.party),
+        "CustomerRef": party_ref(doc.party),
         "DepositToAccountRef": ledger.account("Undeposited Funds"),
         "PaymentMethodRef": {"value": doc.facts["method"].id},
         "PaymentRefNum": str(40_000 + doc.facts["number"]),
@@ -178,115 +167,6 @@ def _payment(ledger: Ledger, doc: Doc) -> Payload:
     }
 
 
-def _deposit(ledger: Ledger, doc: Doc) -> Payload:
-    lines = [
-        {"Amount": dollars(cents), "LinkedTxn": [{"TxnId": payment.id, "TxnType": "Payment", "TxnLineId": "0"}]}
-        for payment, cents in doc.links
-    ]
-    return {"DepositToAccountRef": ledger.account("Checking"), "TotalAmt": dollars(doc.total), "Line": lines}
-
-
-def _cost_lines(ledger: Ledger, doc: Doc) -> list[dict[str, Any]]:
-    return [_cost_line(ledger, number, line) for number, line in enumerate(doc.lines, start=1)]
-
-
-def _cost_line(ledger: Ledger, number: int, line: tuple[Any, ...]) -> dict[str, Any]:
-    kind, what, more, cents = line
-    head = {"Id": str(number), "LineNum": number, "Amount": dollars(cents)}
-    if kind == "goods":
-        detail = {"ItemRef": what.ref, "UnitPrice": dollars(what.facts["cost"]), "Qty": more}
-        detail |= {"BillableStatus": "NotBillable", "TaxCodeRef": {"value": "NON"}}
-        return head | {"DetailType": "ItemBasedExpenseLineDetail", "ItemBasedExpenseLineDetail": detail}
-    detail = {"AccountRef": ledger.account(what), "BillableStatus": "NotBillable", "TaxCodeRef": {"value": "NON"}}
-    if more:
-        detail |= {
-            "CustomerRef": next(iter(ledger.names["Customer"].values())).ref,
-            "BillableStatus": "Billable",
-        }
-    return head | {"DetailType": "AccountBasedExpenseLineDetail", "AccountBasedExpenseLineDetail": detail}
-
-
-def _bill(ledger: Ledger, doc: Doc) -> Payload:
-    term: Named = doc.facts["term"]
-    return {
-        "DueDate": plus_days(ledger.day_of(doc.when), term.facts["days"]),
-        "SalesTermRef": {"value": term.id},
-        "Balance": dollars(doc.open),
-        "DocNumber": f"B-{doc.facts['number']}",
-        "LinkedTxn": _linked(doc),
-        "Line": _cost_lines(ledger, doc),
-        "VendorRef": _ref(doc.party),
-        "APAccountRef": ledger.account("Accounts Payable (A/P)"),
-        "TotalAmt": dollars(doc.total),
-    }
-
-
-def _vendor_credit(ledger: Ledger, doc: Doc) -> Payload:
-    body = {"Balance": dollars(doc.open), "Line": _cost_lines(ledger, doc), "VendorRef": _ref(doc.party)}
-    return body | {"APAccountRef": ledger.account("Accounts Payable (A/P)"), "TotalAmt": dollars(doc.total)}
-
-
-def _bill_payment(ledger: Ledger, doc: Doc) -> Payload:
-    kind = doc.facts["type"]
-    accounts: dict[str, Payload] = {
-        "Check": {"CheckPayment": {"BankAccountRef": ledger.account("Checking"), "PrintStatus": "NotSet"}},
-        "CreditCard": {"CreditCardPayment": {"CCAccountRef": ledger.account("Company Card")}},
-    }
-    lines = [
-        {"Amount": dollars(cents), "LinkedTxn": [{"TxnId": bill.id, "TxnType": "Bill"}]} for bill, cents in doc.links
-    ]
-    head = {"VendorRef": _ref(doc.party), "PayType": kind} | accounts[kind] | {"TotalAmt": dollars(doc.total)}
-    return head | {"DocNumber": str(doc.facts["number"]), "Line": lines}
-
-
-def _purchase(ledger: Ledger, doc: Doc) -> Payload:
-    kind = doc.facts["type"]
-    account = "Company Card" if kind == "CreditCard" else "Checking"
-    return {
-        "AccountRef": ledger.account(account),
-        "PaymentType": kind,
-        "EntityRef": _ref(doc.party) | {"type": "Vendor"},
-        "Credit": doc.facts["credit"],
-        "TotalAmt": dollars(doc.total),
-        "Line": _cost_lines(ledger, doc),
-    }
-
-
-def _order(ledger: Ledger, doc: Doc) -> Payload:
-    body = {"DocNumber": f"PO-{doc.facts['number']}", "POStatus": doc.facts["status"], "LinkedTxn": []}
-    body |= {"Line": _cost_lines(ledger, doc), "VendorRef": _ref(doc.party), "TotalAmt": dollars(doc.total)}
-    return body | {"APAccountRef": ledger.account("Accounts Payable (A/P)")}
-
-
-def _transfer(ledger: Ledger, doc: Doc) -> Payload:
-    refs = {"FromAccountRef": ledger.account("Checking"), "ToAccountRef": ledger.account("Savings")}
-    return refs | {"Amount": dollars(doc.total)}
-
-
-def _journal(ledger: Ledger, doc: Doc) -> Payload:
-    lines = [
-        {"Id": str(index), "Amount": dollars(cents), "DetailType": "JournalEntryLineDetail"}
-        | {"JournalEntryLineDetail": {"PostingType": posting, "AccountRef": ledger.account(account)}}
-        for index, (posting, account, cents) in enumerate(doc.lines)
-    ]
-    return {"Adjustment": False, "DocNumber": f"J{doc.facts['number']}", "Line": lines, "TxnTaxDetail": {}}
-
-
-def _hours(_ledger: Ledger, doc: Doc) -> Payload:
-    employee: Named = doc.facts["employee"]
-    return {
-        "NameOf": "Employee",
-        "EmployeeRef": employee.ref,
-        "CustomerRef": _ref(doc.party),
-        "BillableStatus": "Billable" if doc.facts["number"] % 3 else "NotBillable",
-        "Taxable": False,
-        "HourlyRate": Decimal("65.00"),
-        "Hours": doc.facts["hours"],
-        "Minutes": doc.facts["minutes"],
-        "Description": "On site",
-    }
-
-
 WRITERS: dict[str, Writer] = {
     "Invoice": _invoice,
     "Estimate": _estimate,
@@ -294,13 +174,13 @@ WRITERS: dict[str, Writer] = {
     "SalesReceipt": _receipt,
     "RefundReceipt": _receipt,
     "Payment": _payment,
-    "Deposit": _deposit,
-    "Bill": _bill,
-    "VendorCredit": _vendor_credit,
-    "BillPayment": _bill_payment,
-    "Purchase": _purchase,
-    "PurchaseOrder": _order,
-    "Transfer": _transfer,
-    "JournalEntry": _journal,
-    "TimeActivity": _hours,
+    "Deposit": costs.deposit,
+    "Bill": costs.bill,
+    "VendorCredit": costs.vendor_credit,
+    "BillPayment": costs.bill_payment,
+    "Purchase": costs.purchase,
+    "PurchaseOrder": costs.order,
+    "Transfer": costs.transfer,
+    "JournalEntry": costs.journal,
+    "TimeActivity": costs.hours,
 }

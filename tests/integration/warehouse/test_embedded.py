@@ -13,15 +13,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
 
 from qbo_pipeline.errors import WarehouseError
 from qbo_pipeline.warehouse import binaries
-from qbo_pipeline.warehouse.embedded import EmbeddedPostgres, _Place
+from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 from qbo_pipeline.warehouse.postmaster import postmaster
 
 QUICK = {"fsync": "off", "shared_buffers": "16MB"}
@@ -173,16 +174,27 @@ def test_after_kill_9_it_comes_back_with_what_was_committed(standing: Path) -> N
     assert ask(url, "SELECT answer FROM kept") == 42
 
 
-def test_a_start_whose_starter_was_killed_is_carried_through(standing: Path) -> None:
+def test_a_start_whose_starter_was_killed_is_carried_through(standing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is there, busy with recovery, and nobody waits for it any more."""
-    url = embedded(standing).ensure()
-    kill(standing)
-    status = embedded(standing).status()
-    programs = embedded(standing)._programs(_Place(data_folder(standing), status.port or 0))
-    settings = f"-c port={status.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
-    programs.run("pg_ctl", "start", "-W", "-D", str(status.data), "-o", settings, capture=False)
-    assert embedded(standing).ensure() == url
-    assert ask(url, "SELECT 1") == 1
+    server = embedded(standing)
+    url = server.ensure()
+    connect = server._connection
+    refusals = iter(["Connection refused", "Connection refused", "FATAL:  the database system is starting up"])
+
+    def busy(*arguments: Any) -> AbstractContextManager[psycopg2.extensions.connection]:
+        for refusal in refusals:
+            raise psycopg2.OperationalError(refusal)
+        return connect(*arguments)
+
+    monkeypatch.setattr(server, "_connection", busy)
+    assert server.ensure() == url
+    assert next(refusals, None) is None
+
+
+def test_variables_for_another_postgres_do_not_reach_our_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGDATA", "/nonexistent")
+    assert not [name for name in binaries._environment() if name.startswith("PG")]
+    assert "PATH" in binaries._environment()
 
 
 def test_a_pid_that_now_belongs_to_another_process_is_no_hindrance(standing: Path) -> None:
@@ -245,7 +257,7 @@ from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 EmbeddedPostgres(Path({str(home / "state")!r}), service_home=Path({str(home / "service")!r}), settings={QUICK}).ensure()
 """
     maker = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-    while not list(home.glob("*/**/PG_VERSION")):
+    while not list(home.glob("*/**/pg_control")):
         assert maker.poll() is None, "it was faster than we are"
         time.sleep(0.001)
     os.killpg(maker.pid, signal.SIGKILL)

@@ -480,3 +480,17 @@ def test_no_answer_makes_the_client_raise_anything_but_our_errors(body: bytes, s
         with suppress(QboError):
             ask(on.client)
         assert {call.status for call in on.calls} == {status}
+
+
+def test_a_token_that_does_not_look_like_one_is_not_shown_either() -> None:
+    on = bench([Answer(b'{"Fault":{"Error":[{"Message":"no canarytoken here","code":"4001"}]}}', 400)])
+    client = QboClient(
+        SANDBOX,
+        REALM,
+        access_token=lambda _: "canarytoken",
+        session=on.quickbooks.session(),
+        throttle=on.throttle,
+        on_call=on.calls.append,
+    )
+    with pytest.raises(RejectedError, match=r"no \[hidden\] here"):
+        client.query(INVOICES)

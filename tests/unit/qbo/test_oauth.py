@@ -110,6 +110,14 @@ def test_new_tokens_are_not_thrown_away_for_want_of_a_lifetime(lifetime: Any) ->
     assert (grant.expires_in, grant.refresh_expires_in) == (3600, 8640000)
 
 
+def test_tokens_alone_are_a_grant_and_are_masked_when_shown() -> None:
+    oauth, _ = client(Answer(b'{"access_token":"eyJcanary.access","refresh_token":"RT1-canary-new"}'))
+    grant = oauth.refresh("x")
+    assert (grant.access_token, grant.refresh_token) == ("eyJcanary.access", "RT1-canary-new")
+    assert (grant.token_type, grant.expires_in, grant.refresh_expires_in) == ("bearer", 3600, 8640000)
+    assert "canary" not in f"{grant!r} {grant}"
+
+
 @pytest.mark.parametrize("ask", EVERY_GRANT)
 @pytest.mark.parametrize(
     "answer",

@@ -1,0 +1,48 @@
+"""A QuickBooks that says what a test wrote down: the smallest thing a load can read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from qbo_pipeline.catalog import Entity
+from qbo_pipeline.sync.window import Window
+from tests.support.payloads import raw
+
+AT_NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@dataclass
+class ScriptedPage:
+    records: list[msgspec.Raw]
+    time: datetime | None = AT_NOON
+
+
+@dataclass
+class ScriptedReader:
+    """``pages["Invoice"]`` is a list of pages, each a list of payloads; an exception in it is raised when reached."""
+
+    script: Mapping[str, Sequence[Sequence[dict[str, Any]] | Exception]] = field(default_factory=dict)
+    time: datetime = AT_NOON
+    asked: list[tuple[str, datetime | None]] = field(default_factory=list)
+
+    def pages(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[ScriptedPage]:
+        self.asked.append((entity.name, since))
+        script = self.script.get(entity.name, [])
+        for page in script or [[]]:
+            if isinstance(page, Exception):
+                raise page
+            yield ScriptedPage([raw(payload) for payload in page], self.time)
+
+
+def invoice(record_id: str, *amounts: int, **more: Any) -> dict[str, Any]:
+    """Return an invoice with a line of each amount."""
+    lines = [
+        {"Id": str(i), "LineNum": i, "Amount": amount, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {}}
+        for i, amount in enumerate(amounts, 1)
+    ]
+    return {"Id": record_id, "SyncToken": "0", "TotalAmt": sum(amounts), "Line": lines, **more}

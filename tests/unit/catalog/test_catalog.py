@@ -1,0 +1,90 @@
+"""The catalogue: what it promises to everything that is derived from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from qbo_pipeline.catalog import ENTITIES, Entity, Table, entity_named, tables
+from qbo_pipeline.catalog.columns import snake_case
+from qbo_pipeline.errors import UsageError
+
+TABLES = pytest.mark.parametrize("table", tables(), ids=lambda table: table.name)
+
+
+@TABLES
+def test_every_column_has_its_own_name_and_a_description(table: Table) -> None:
+    assert len(set(table.column_names)) == len(table.column_names)
+    assert table.description
+    assert [column.name for column in table.columns if not column.description] == []
+
+
+@TABLES
+def test_names_survive_dlt_and_postgres_unchanged(table: Table) -> None:
+    """dlt normalises names on its own; one that it spells differently would become a second column."""
+    naming = NamingConvention(max_length=63)
+    for name in (table.name, *table.column_names):
+        assert naming.normalize_identifier(name) == name
+
+
+@TABLES
+def test_keys_are_columns_that_cannot_be_null(table: Table) -> None:
+    required = {column.name for column in table.columns if not column.nullable}
+    assert set(table.key) <= required
+    assert table.key[0] == "realm_id"
+
+
+def test_no_column_is_floating_point() -> None:
+    kinds = {column.kind for table in tables() for column in table.columns}
+    assert kinds == {"text", "numeric", "boolean", "date", "bigint", "timestamptz", "jsonb"}
+
+
+def test_tables_of_the_old_service_keep_their_names() -> None:
+    assert {"customers", "items", "estimates", "invoices"} <= {table.name for table in tables()}
+
+
+@pytest.mark.parametrize(
+    ("field", "column"),
+    [
+        ("DocNumber", "doc_number"),
+        ("APAccountRef", "ap_account_ref"),
+        ("V4IDPseudonym", "v4_id_pseudonym"),
+        ("GSTIN", "gstin"),
+        ("Vendor1099", "vendor1099"),
+        ("domain", "domain"),
+    ],
+)
+def test_quickbooks_names_become_snake_case(field: str, column: str) -> None:
+    assert snake_case(field) == column
+
+
+@pytest.mark.parametrize("word", ["Invoice", "invoice", "invoices", "INVOICES", " Invoice "])
+def test_an_entity_is_found_by_any_of_its_names(word: str) -> None:
+    assert entity_named(word).name == "Invoice"
+
+
+def test_compound_names_are_found_too() -> None:
+    assert entity_named("journal entries").name == entity_named("journal_entry").name == "JournalEntry"
+
+
+def test_an_unknown_entity_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"no entity 'Invioce'.*Invoice"):
+        entity_named("Invioce")
+
+
+@pytest.mark.parametrize("word", ["", " "])
+def test_an_empty_word_names_no_entity(word: str) -> None:
+    with pytest.raises(UsageError):
+        entity_named(word)
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.name)
+def test_every_field_seen_in_real_payloads_is_in_the_catalogue(entity: Entity, samples: Path) -> None:
+    """Stands guard over forgotten and deleted fields: they would silently move into ``extra``."""
+    seen = json.loads((samples.parent / "qbo-fields.json").read_text())["entities"][entity.name]["fields"]
+    known = {field.encode_name for field in msgspec.structs.fields(entity.record)}
+    assert {name for name, (_, times) in seen.items() if times} <= known
