@@ -10,21 +10,27 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
 
 from qbo_pipeline.errors import RejectedError
 from qbo_pipeline.qbo.environments import Environment
-from qbo_pipeline.qbo.oauth import Grant, OAuthClient
+from qbo_pipeline.qbo.oauth import OAuthClient
 from qbo_pipeline.warehouse.companies import Company, CompanyStore
 
 STATE_SECONDS = 600
 
 
+class _MetaData(msgspec.Struct, frozen=True):
+    created: datetime | None = msgspec.field(name="CreateTime", default=None)
+
+
 class _Info(msgspec.Struct):
-    CompanyName: str | None = None
-    LegalName: str | None = None
+    company_name: str | None = msgspec.field(name="CompanyName", default=None)
+    legal_name: str | None = msgspec.field(name="LegalName", default=None)
+    metadata: _MetaData = msgspec.field(name="MetaData", default=_MetaData())
 
 
 class NamesCompany(Protocol):
@@ -81,14 +87,12 @@ class Connector:
         if not code or not realm_id.isdecimal() or len(realm_id) > 32:
             raise RejectedError("Intuit's answer names no company or brings no code. Start again with 'qbo connect'.")
         grant = self._oauth.exchange(code, self._redirect_uri)
+        info = msgspec.json.decode(self._company_info(realm_id, grant.access_token), type=_Info)
         return self._companies.connect(
             realm_id,
-            self._name_of(realm_id, grant),
+            info.company_name or info.legal_name or f"Company {realm_id}",
             environment=self._environment.name,
             base_url=self._environment.api_url,
             grant=grant,
+            books_since=info.metadata.created.astimezone(UTC).date() if info.metadata.created else None,
         )
-
-    def _name_of(self, realm_id: str, grant: Grant) -> str:
-        info = msgspec.json.decode(self._company_info(realm_id, grant.access_token), type=_Info)
-        return info.CompanyName or info.LegalName or f"Company {realm_id}"

@@ -31,7 +31,7 @@ def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -
             partition_key=None if first else key(company.partition_key, current_month(datetime.now(UTC))),
             tags={
                 "quickbooks/realm": company.realm_id,
-                **(every_month(company.partition_key) if first else {}),
+                **(every_month(company) if first else {}),
             },
             raise_on_error=False,
         )

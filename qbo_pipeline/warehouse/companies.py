@@ -27,6 +27,7 @@ class Company:
     status: str
     base_url: str | None
     connected_at: dt.datetime
+    books_since: dt.date | None
     initial_load_at: dt.datetime | None
     refreshed_at: dt.datetime | None
     last_error: str | None
@@ -39,7 +40,7 @@ class Company:
 
 _SELECT = """
 SELECT c.realm_id, coalesce(k.name, c.realm_id) AS name, c.environment, c.partition_key, c.status, t.base_url,
-       c.connected_at, c.initial_load_at, c.refreshed_at, c.last_error
+       c.connected_at, c.books_since, c.initial_load_at, c.refreshed_at, c.last_error
 FROM quickbooks.connections c
 LEFT JOIN quickbooks.tokens t ON t.realm_id = c.realm_id
 LEFT JOIN quickbooks.companies k ON k.id = coalesce(t.company_id, c.realm_id)
@@ -62,9 +63,19 @@ class CompanyStore:
         self._engine = engine
 
     def connect(
-        self, realm_id: str, name: str, *, environment: str, base_url: str, grant: Grant, scope: str | None = None
+        self,
+        realm_id: str,
+        name: str,
+        *,
+        environment: str,
+        base_url: str,
+        grant: Grant,
+        scope: str | None = None,
+        books_since: dt.date | None = None,
     ) -> Company:
         """Connect a company, or connect it again: its tokens are replaced, its key and its environment stay.
+
+        ``books_since`` is the day the company was made in QuickBooks, where that is known.
 
         A refresh that is under way loses its lease: it must not overwrite what a person has just granted.
         """
@@ -99,9 +110,10 @@ class CompanyStore:
                 sa.text(
                     "UPDATE quickbooks.connections SET status = 'active', generation = generation + 1, "
                     "refreshed_at = now(), lease_epoch = lease_epoch + 1, lease_owner = NULL, lease_until = NULL, "
-                    "intent_at = NULL, last_error = NULL, last_intuit_tid = NULL WHERE realm_id = :realm_id"
+                    "intent_at = NULL, last_error = NULL, last_intuit_tid = NULL, "
+                    "books_since = coalesce(books_since, :books_since) WHERE realm_id = :realm_id"
                 ),
-                {"realm_id": realm_id},
+                {"realm_id": realm_id, "books_since": books_since},
             )
             return _find(connection, realm_id)
 

@@ -69,6 +69,7 @@ connections = sa.Table(
         comment="active, or needs_reauthorization: a person must connect again.",
     ),
     sa.Column("connected_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("books_since", sa.Date, comment="When the company was made in QuickBooks: its first month in Dagster."),
     sa.Column("initial_load_at", sa.TIMESTAMP(timezone=True), comment="When the first full sync finished."),
     sa.Column(
         "generation",

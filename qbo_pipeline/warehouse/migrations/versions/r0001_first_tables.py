@@ -51,6 +51,7 @@ CREATE TABLE quickbooks.connections (
     partition_key text NOT NULL CONSTRAINT uq_connections_partition_key UNIQUE,
     status text NOT NULL DEFAULT 'active',
     connected_at timestamptz NOT NULL DEFAULT now(),
+    books_since date,
     initial_load_at timestamptz,
     generation bigint NOT NULL DEFAULT 0,
     refreshed_at timestamptz,
