@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,6 +22,10 @@ from qbo_pipeline.errors import SettingsError
 
 EnvironmentName = Literal["local", "sandbox", "production"]
 TokenStorage = Literal["plain", "encrypted"]
+
+_LOCAL_URL = re.compile(r"https?://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?/?")
+#: Where the web app listens when the redirect address is not on this machine: behind a reverse proxy.
+_WEB_PORT = 8500
 
 #: File in the state folder where ``qbo up`` and ``qbo demo`` note the addresses of what they started.
 _SERVICES = "services.json"
@@ -61,6 +67,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Leave out everything that may be secret."""
         return f"Settings(environment={self.environment!r}, state_dir={str(self.state_dir)!r})"
+
+    @property
+    def redirects_here(self) -> bool:
+        """Tell whether QuickBooks sends people back to this machine itself, with no reverse proxy between."""
+        return urlsplit(self.redirect_uri).hostname in ("localhost", "127.0.0.1")
+
+    @property
+    def web_port(self) -> int:
+        """Port of 127.0.0.1 at which an answer to the redirect address arrives."""
+        return (urlsplit(self.redirect_uri).port or 80) if self.redirects_here else _WEB_PORT
 
     @property
     def credentials(self) -> tuple[str, str]:
@@ -110,11 +126,31 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
             wanted = f"one of {', '.join(choices)}" if choices else str(error).split(" - at ")[0]
             raise SettingsError(f"{variables()[field][0]} is {value!r}; it must be {wanted}.") from None
     settings = msgspec.convert(values, Settings, dec_hook=_path)
+    _check_addresses(settings)
     state_dir = settings.state_dir if settings.state_dir.is_absolute() else folder / settings.state_dir
     settings = msgspec.structs.replace(settings, state_dir=state_dir)
     if settings.environment == "local" and settings.local_url is None:
         settings = msgspec.structs.replace(settings, local_url=services(state_dir).get("quickbooks"))
     return settings
+
+
+def _check_addresses(settings: Settings) -> None:
+    """Raise SettingsError for an address nothing could be done with; the text never quotes what may be secret."""
+    if settings.local_url is not None and not _LOCAL_URL.fullmatch(settings.local_url):
+        raise SettingsError(
+            f"QBO_LOCAL_URL is {settings.local_url[:100]!r}; it must be an address on this machine like "
+            "http://127.0.0.1:8700."
+        )
+    try:
+        parts = urlsplit(settings.redirect_uri)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.fragment
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(
+            f"QBO_REDIRECT_URI is {settings.redirect_uri[:100]!r}; it must be an address like "
+            "http://localhost:8500/callback, exactly as registered with your Intuit app."
+        )
 
 
 def services(state_dir: Path) -> dict[str, str]:
@@ -129,7 +165,17 @@ def services(state_dir: Path) -> dict[str, str]:
 def note_service(state_dir: Path, name: str, url: str) -> None:
     """Note where a local service answers, so that other commands of this project find it."""
     state_dir.mkdir(parents=True, exist_ok=True)
-    noted = {**services(state_dir), name: url}
+    _write_services(state_dir, {**services(state_dir), name: url})
+
+
+def forget_service(state_dir: Path, name: str, url: str) -> None:
+    """Forget a service that has stopped, unless another has been noted in its place."""
+    noted = services(state_dir)
+    if noted.pop(name, None) == url:
+        _write_services(state_dir, noted)
+
+
+def _write_services(state_dir: Path, noted: Mapping[str, str]) -> None:
     temporary = state_dir / f"{_SERVICES}.{os.getpid()}"
     temporary.write_text(json.dumps(noted, indent=2) + "\n")
     temporary.replace(state_dir / _SERVICES)
@@ -140,7 +186,12 @@ def _dotenv(path: Path) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    return {key: value for key, value in dotenv_values(path).items() if value is not None}
+    try:
+        return {key: value for key, value in dotenv_values(path).items() if value is not None}
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not a text file in UTF-8: write it again from .env.example.") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {str(error.strerror).lower()}.") from None
 
 
 def _decoded_basic(basic: str) -> tuple[str, str]:
@@ -160,5 +211,8 @@ def _decoded_basic(basic: str) -> tuple[str, str]:
 
 def _path(kind: type, value: object) -> object:
     if kind is Path:
-        return Path(str(value)).expanduser()
+        try:
+            return Path(str(value)).expanduser()
+        except RuntimeError:
+            raise SettingsError(f"QBO_STATE_DIR is {str(value)!r}, and that account has no home folder.") from None
     raise NotImplementedError(kind)

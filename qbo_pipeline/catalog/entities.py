@@ -18,7 +18,20 @@ REALM = Column("realm_id", "text", "QuickBooks company the row belongs to", null
 EXTRA = Column("extra", "jsonb", "whatever the other columns cannot give back exactly: fields new to us, odd spellings")
 SYNCED = Column("synced_at", "timestamptz", "when this row was read from QuickBooks", nullable=False)
 
-#: Fields that go to the end of a table, whatever class declares them.
+#: Fields an analyst looks for first: they open a table, whatever class declares them.
+_FIRST = (
+    "Id",
+    "SyncToken",
+    "DocNumber",
+    "TxnDate",
+    "DueDate",
+    "CustomerRef",
+    "VendorRef",
+    "TotalAmt",
+    "Balance",
+    "CurrencyRef",
+)
+#: Fields that go to the end.
 _LAST = ("CustomField", "MetaData", "domain", "sparse", "status")
 
 
@@ -110,7 +123,7 @@ class Entity:
 
 
 def _rank(column: Column) -> tuple[int, int]:
-    """Id and SyncToken first, housekeeping last, everything else as declared (sorting is stable)."""
+    """What is looked for first, first; housekeeping last; everything else as declared (sorting is stable)."""
     field = column.path[0]
-    first = ("Id", "SyncToken").index(field) if field in ("Id", "SyncToken") else 2
+    first = _FIRST.index(field) if field in _FIRST else len(_FIRST)
     return first, _LAST.index(field) if field in _LAST else -1

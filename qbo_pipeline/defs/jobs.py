@@ -3,13 +3,11 @@
 import dagster as dg
 
 from qbo_pipeline.defs.companies import tokens
-from qbo_pipeline.defs.partitions import COMPANY_MONTHS
 from qbo_pipeline.defs.tables import quickbooks_tables
 
 sync = dg.define_asset_job(
     "sync",
     selection=dg.AssetSelection.assets(quickbooks_tables),
-    partitions_def=COMPANY_MONTHS,
     description="Bring one company's tables up to date.",
     executor_def=dg.in_process_executor,
 )

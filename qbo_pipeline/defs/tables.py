@@ -102,7 +102,7 @@ with warnings.catch_warnings():
         context.log.info("Syncing %s: %d entities, %s", chosen.company, len(entities), window)
         try:
             outcome = books.sync(
-                chosen.company, entities, window, run_id=context.run_id, trigger="dagster", progress=say
+                chosen.company, entities, window, run_id=context.run.run_id, trigger="dagster", progress=say
             )
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=False) from None

@@ -39,7 +39,7 @@ _FINAL_CODES = frozenset({"120", "500", "600", "2010", "2020", "2030", "3100", "
 _ADVICE = {
     "120": "the person who connected this company may not read it any more; an administrator must connect it again",
     "3100": "this app's keys may not read this company (keys of another environment, or a missing scope);"
-    " check the keys, then connect the company again",
+    " check the keys, then connect the company again (qbo connect)",
     "4002": "one record QuickBooks holds cannot be read; read smaller windows of time to find it",
     "6190": "the company's QuickBooks subscription has ended; pause it until it is renewed",
 }

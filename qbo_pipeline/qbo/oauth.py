@@ -166,7 +166,10 @@ def _error_for(attempt: str, reply: Reply, *, secrets: tuple[str, ...]) -> QboEr
             f"{what}; try again in a minute", retry_after=wish, status=status, code=code, intuit_tid=tid
         )
     if status in {400, 401} and code == "invalid_grant":
-        advice = "the consent or its token has expired, was revoked, replaced or used before; connect the company again"
+        advice = (
+            "the consent or its token has expired, was revoked, replaced or used before;"
+            " connect the company again (qbo connect)"
+        )
         return ReauthorizationRequiredError(f"{what}; {advice}", status=status, code=code, intuit_tid=tid)
     if status in {400, 401, 403} and (code == "invalid_client" or status == 401):
         advice = "the client id or client secret is wrong, or belongs to another environment; correct the app's keys"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+import msgspec
+
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.qbo.client import QboClient
 from qbo_pipeline.qbo.paging import Page, changed_pages
@@ -21,11 +23,12 @@ class QboReader:
     def pages(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[Page]:
         """Yield pages of ``entity``: touched since ``since``, or created in the window's range.
 
-        A singleton cannot be filtered by time; it is one record, so it is read whole every time.
+        A singleton cannot be filtered by time, so it is always read, and passed on only if it was touched.
         """
         if entity.singleton:
             answer = self._client.query(Select(entity.name), page=1)
-            yield Page(answer.records, answer.time)
+            fresh = answer.records if since is None else [r for r in answer.records if _touched(r, since)]
+            yield Page(fresh, answer.time)
             return
         ranged = window.mode == "range"
         yield from changed_pages(
@@ -36,3 +39,23 @@ class QboReader:
             by="CreateTime" if ranged else "LastUpdatedTime",
             inactive_too=entity.active,
         )
+
+
+class _MetaData(msgspec.Struct, frozen=True):
+    updated: datetime | None = msgspec.field(name="LastUpdatedTime", default=None)
+
+
+class _Head(msgspec.Struct):
+    metadata: _MetaData = msgspec.field(name="MetaData", default=_MetaData())
+
+
+_head = msgspec.json.Decoder(_Head).decode
+
+
+def _touched(record: msgspec.Raw, since: datetime) -> bool:
+    """Say whether a record was touched since then; one that does not say counts as touched."""
+    try:
+        updated = _head(record).metadata.updated
+    except msgspec.ValidationError:  # an odd time
+        return True
+    return updated is None or updated.tzinfo is None or updated >= since

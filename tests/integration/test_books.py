@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import ENTITIES, entity_named
 from qbo_pipeline.errors import BusyError, ReauthorizationRequiredError, RejectedError, UsageError
+from qbo_pipeline.qbo.paging import changed_pages
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.sync.render import canonical
 from qbo_pipeline.sync.window import FULL, created_between
@@ -107,9 +108,7 @@ def test_a_payment_moves_the_balance_of_an_invoice_without_a_new_sync_token(
 
 def test_books_edited_between_two_pages_are_read_whole(books: Books, quickbooks: Sandbox, company: Company) -> None:
     """Offset paging, which everybody uses, skips the record at the page's edge here and never comes back to it."""
-    import qbo_pipeline.sync.reader as reader_module
-
-    original = reader_module.changed_pages
+    original = changed_pages
     ids = list(quickbooks.truth()["Invoice"])
     turns = iter(range(1000))
 
@@ -122,7 +121,7 @@ def test_books_edited_between_two_pages_are_read_whole(books: Books, quickbooks:
                 quickbooks.edit({"op": "update", "entity": "Invoice", "record": record})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader_module, "changed_pages", paged)
+        patch.setattr("qbo_pipeline.sync.reader.changed_pages", paged)
         outcome = sync(books)
     assert outcome.failed == []
     assert next(turns) > 10, "the books were edited meanwhile"
@@ -138,6 +137,12 @@ def test_calls_are_few_and_counted(books: Books, quickbooks: Sandbox, company: C
     assert Counter(call["method"] for call in log) == {"GET": len(ENTITIES)}
     (status,) = books.statuses()
     assert status.calls_this_month == outcome.calls
+
+
+def test_an_hour_without_changes_writes_no_row(books: Books, quickbooks: Sandbox, company: Company) -> None:
+    sync(books)
+    quickbooks.tell("/clock", {"advance_seconds": 3600})
+    assert sync(books).rows == 0
 
 
 def test_a_range_brings_what_was_created_in_it_and_nothing_else(
