@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from qbo_pipeline.catalog.fields import MEMBER_SUFFIX, ModificationMetaData, Ref, Timestamp
+from qbo_pipeline.catalog.fields import MEMBER_SUFFIX, ModificationMetaData, Ref, Timestamp, TypedRef
 
 Kind = Literal["text", "numeric", "boolean", "date", "bigint", "timestamptz", "jsonb"]
 
@@ -65,10 +65,12 @@ def columns_of(record: type[msgspec.Struct]) -> Iterator[Column]:
         yield from _columns_of_field(field.name, hint)
 
 
-def lines_of(record: type[msgspec.Struct]) -> type[msgspec.Struct] | None:
-    """Return the line class of a transaction, None for records without lines."""
-    hint = typing.get_type_hints(record).get("Line")
-    return typing.get_args(hint)[0] if hint else None
+def lines_of(record: type[msgspec.Struct]) -> tuple[str, type[msgspec.Struct]] | None:
+    """Return the field that holds a record's lines and their class, None for records without lines."""
+    for name, hint in typing.get_type_hints(record).items():
+        if typing.get_origin(hint) is list:
+            return name, typing.get_args(hint)[0]
+    return None
 
 
 def _columns_of_field(name: str, hint: Any) -> Iterator[Column]:
@@ -80,8 +82,8 @@ def _columns_of_field(name: str, hint: Any) -> Iterator[Column]:
                 yield from _ref_columns(base, (name, member), _META_ABOUT[member])
             else:
                 yield Column(base, "timestamptz", _META_ABOUT[member], (name, member))
-    elif bare is Ref:
-        yield from _ref_columns(snake_case(name.removesuffix("Ref")), (name,), about)
+    elif bare in (Ref, TypedRef):
+        yield from _ref_columns(snake_case(name.removesuffix("Ref")), (name,), about, bare)
     elif bare in MEMBER_SUFFIX:
         (member,) = MEMBER_SUFFIX[bare]
         yield Column(snake_case(name), "text", about, (name, member))
@@ -97,10 +99,12 @@ def _columns_of_field(name: str, hint: Any) -> Iterator[Column]:
         yield Column(snake_case(name), _KINDS[bare] if bare is not Timestamp else "timestamptz", about, (name,))
 
 
-def _ref_columns(base: str, path: tuple[str, ...], about: str) -> Iterator[Column]:
-    for member, suffix in MEMBER_SUFFIX[Ref].items():
-        what = "id" if member == "value" else "name, as QuickBooks gave it with this record"
-        yield Column(base + suffix, "text", f"{about}: {what}", (*path, member))
+_REF_ABOUT = {"value": "id", "name": "name, as QuickBooks gave it with this record", "type": "kind of record"}
+
+
+def _ref_columns(base: str, path: tuple[str, ...], about: str, kind: type = Ref) -> Iterator[Column]:
+    for member, suffix in MEMBER_SUFFIX[kind].items():
+        yield Column(base + suffix, "text", f"{about}: {_REF_ABOUT[member]}", (*path, member))
 
 
 def _description(hint: Any) -> str:

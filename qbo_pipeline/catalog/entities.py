@@ -12,7 +12,7 @@ import msgspec
 from qbo_pipeline.catalog.columns import Column, columns_of, lines_of
 from qbo_pipeline.catalog.lines import DETAIL_OF, Line
 
-Group = Literal["company", "sales", "purchases", "accounting", "taxes"]
+Group = Literal["company", "sales", "purchases", "accounting", "taxes", "people"]
 
 REALM = Column("realm_id", "text", "QuickBooks company the row belongs to", nullable=False)
 EXTRA = Column("extra", "jsonb", "whatever the other columns cannot give back exactly: fields new to us, odd spellings")
@@ -58,9 +58,11 @@ class Entity:
     table_name: str
     group: Group
     singular: str = ""  #: Postgres spelling of one record; names the line table and its parent column
+    line_table_name: str = ""  #: where that is not ``<singular>_lines``
     active: bool = False  #: made inactive (Active = false) rather than deleted; hidden from queries unless asked for
     cdc: bool = True  #: offered by change data capture
     singleton: bool = False  #: exactly one record per company, which cannot be filtered by time
+    answers_as: str = ""  #: key of its records in answers, where that is not its name
 
     @property
     def name(self) -> str:
@@ -72,9 +74,21 @@ class Entity:
         """Path of single reads: ``taxcode``."""
         return self.name.lower()
 
+    @property
+    def json_key(self) -> str:
+        """Key of its records in QuickBooks' answers."""
+        return self.answers_as or self.name
+
     @cached_property
-    def line_record(self) -> type[Line] | None:
-        return lines_of(self.record)  # type: ignore[return-value]
+    def line_field(self) -> str:
+        """Field that holds a record's lines: ``Line``, ``BudgetDetail``; empty for records without lines."""
+        found = lines_of(self.record)
+        return found[0] if found else ""
+
+    @cached_property
+    def line_record(self) -> type[msgspec.Struct] | None:
+        found = lines_of(self.record)
+        return found[1] if found else None
 
     @cached_property
     def table(self) -> Table:
@@ -93,24 +107,17 @@ class Entity:
     def line_table(self) -> Table | None:
         if self.line_record is None:
             return None
-        details = {f.name for f in msgspec.structs.fields(self.line_record)} - {
-            f.name for f in msgspec.structs.fields(Line)
-        }
-        head = [c for c in columns_of(self.line_record) if c.path[0] not in details and c.name != "id"]
-        detail = columns_of(DETAIL_OF[self.line_record])
         parent = f"{self.singular}_id"
+        name = self.line_table_name or f"{self.singular}_lines"
+        belongs_to = f"the {self.singular.replace('_', ' ')} the line belongs to"
         return Table(
-            name=f"{self.singular}_lines",
+            name=name,
             description=f"Lines of {self.table_name}, one row each.",
             columns=(
                 REALM,
-                Column(parent, "text", f"the {self.singular.replace('_', ' ')} the line belongs to", nullable=False),
-                Column("position", "bigint", "place in the transaction, from 0", nullable=False),
-                Column("group_position", "bigint", "position of the group line it belongs to; null for ordinary lines"),
-                Column("line_id", "text", "line id within its transaction; often absent, may be reissued", ("Id",)),
-                *head,
-                *detail,
-                Column("detail", "jsonb", "the detail object as QuickBooks gave it"),
+                Column(parent, "text", belongs_to, nullable=False),
+                Column("position", "bigint", "place in the record, from 0", nullable=False),
+                *_line_columns(self.line_record),
                 EXTRA,
                 SYNCED,
             ),
@@ -120,6 +127,20 @@ class Entity:
     @property
     def tables(self) -> tuple[Table, ...]:
         return (self.table,) if self.line_table is None else (self.table, self.line_table)
+
+
+def _line_columns(record: type[msgspec.Struct]) -> tuple[Column, ...]:
+    """Return the columns of a line; a transaction's line has those of its details too."""
+    if record not in DETAIL_OF:
+        return tuple(columns_of(record))
+    own = {field.name for field in msgspec.structs.fields(record)} - {f.name for f in msgspec.structs.fields(Line)}
+    return (
+        Column("group_position", "bigint", "position of the group line it belongs to; null for ordinary lines"),
+        Column("line_id", "text", "line id within its transaction; often absent, may be reissued", ("Id",)),
+        *(column for column in columns_of(record) if column.path[0] not in own and column.name != "id"),
+        *columns_of(DETAIL_OF[record]),
+        Column("detail", "jsonb", "the detail object as QuickBooks gave it"),
+    )
 
 
 def _rank(column: Column) -> tuple[int, int]:

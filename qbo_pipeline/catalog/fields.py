@@ -46,6 +46,14 @@ class Ref(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Text = None
 
 
+class TypedRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reference that says of which kind: ``{"value": "35", "name": "Ann", "type": "Vendor"}``."""
+
+    value: Text = None
+    name: Text = None
+    type: Text = None
+
+
 class EmailAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Address: Text = None
 
@@ -73,6 +81,7 @@ class ModificationMetaData(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 #: How the members of a flattened sub-object are named after the field that holds it.
 MEMBER_SUFFIX: dict[type, dict[str, str]] = {
     Ref: {"value": "_id", "name": "_name"},
+    TypedRef: {"value": "_id", "name": "_name", "type": "_type"},
     EmailAddress: {"Address": ""},
     TelephoneNumber: {"FreeFormNumber": ""},
     WebSiteAddress: {"URI": ""},

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from qbo_pipeline.catalog.fields import ABSENT, Date, Flag, Integer, Json, Number, Ref, Text
+from qbo_pipeline.catalog.fields import ABSENT, Date, Flag, Integer, Json, Number, Ref, Text, TypedRef
 
 
 class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -36,8 +36,21 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     LineEx: Annotated[Json, "further names and values"] = ABSENT
 
 
-#: Where a line keeps its detail object, by ``DetailType``; anything else is under its own name.
-DETAIL_KEY = {"DescriptionOnly": "DescriptionLineDetail"}
+def detail_keys(record: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of a line class that may hold its detail object."""
+    return tuple(sorted(name for name in record.__struct_fields__ if name.endswith("Detail")))
+
+
+def detail_key(record: type[msgspec.Struct], detail_type: object) -> str | None:
+    """Return the field in which a line of that ``DetailType`` keeps its detail object.
+
+    Deposits and inventory adjustments leave the type out, as they know only one.
+    """
+    keys = detail_keys(record)
+    if not detail_type:
+        return keys[0] if len(keys) == 1 else None
+    key = "DescriptionLineDetail" if detail_type == "DescriptionOnly" else detail_type
+    return str(key) if key in keys else None
 
 
 class SalesDetail(msgspec.Struct, kw_only=True):
@@ -124,6 +137,52 @@ class JournalLine(Line, kw_only=True):
     TaxLineDetail: Json = ABSENT
 
 
+class DepositDetail(msgspec.Struct, kw_only=True):
+    """What is worth querying in the details of deposit lines."""
+
+    Entity: Annotated[TypedRef, "customer, vendor or employee the money came from"] = TypedRef()
+    AccountRef: Annotated[Ref, "account the money came from"] = Ref()
+    ClassRef: Annotated[Ref, "class"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "payment method"] = Ref()
+    CheckNum: Annotated[Text, "cheque number"] = None
+    TxnType: Annotated[Text, "kind of transaction"] = None
+    TaxCodeRef: Annotated[Ref, "tax code"] = Ref()
+    TaxApplicableOn: Annotated[Text, "Purchase or Sales"] = None
+
+
+class DepositLine(Line, kw_only=True):
+    DepositLineDetail: Json = ABSENT
+
+
+class AdjustmentDetail(msgspec.Struct, kw_only=True):
+    """What is worth querying in the details of inventory adjustments."""
+
+    ItemRef: Annotated[Ref, "item adjusted"] = Ref()
+    QtyDiff: Annotated[Number, "change of quantity"] = ABSENT
+    NewQty: Annotated[Number, "quantity afterwards"] = ABSENT
+    SalesPrice: Annotated[Number, "sales price"] = ABSENT
+    ClassRef: Annotated[Ref, "class"] = Ref()
+
+
+class AdjustmentLine(Line, kw_only=True):
+    ItemAdjustmentLineDetail: Json = ABSENT
+
+
+class ReimburseDetail(msgspec.Struct, kw_only=True):
+    """What is worth querying in the details of reimbursable charges."""
+
+    ItemRef: Annotated[Ref, "product or service"] = Ref()
+    ItemAccountRef: Annotated[Ref, "income account"] = Ref()
+    ClassRef: Annotated[Ref, "class"] = Ref()
+    Qty: Annotated[Number, "quantity"] = ABSENT
+    UnitPrice: Annotated[Number, "rate"] = ABSENT
+    TaxCodeRef: Annotated[Ref, "tax code"] = Ref()
+
+
+class ReimburseLine(Line, kw_only=True):
+    ReimburseLineDetail: Json = ABSENT
+
+
 class PaymentDetail(msgspec.Struct, kw_only=True):
     """Payment lines have no detail object in practice; what they settle is in ``linked_txn``."""
 
@@ -136,9 +195,12 @@ class PaymentLine(Line, kw_only=True):
 
 
 #: The detail columns of each kind of line.
-DETAIL_OF: dict[type[Line], type[msgspec.Struct]] = {
+DETAIL_OF: dict[type[msgspec.Struct], type[msgspec.Struct]] = {
     SalesLine: SalesDetail,
     ExpenseLine: ExpenseDetail,
     JournalLine: JournalDetail,
     PaymentLine: PaymentDetail,
+    DepositLine: DepositDetail,
+    AdjustmentLine: AdjustmentDetail,
+    ReimburseLine: ReimburseDetail,
 }

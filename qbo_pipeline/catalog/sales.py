@@ -19,7 +19,7 @@ from qbo_pipeline.catalog.fields import (
     Text,
     WebSiteAddress,
 )
-from qbo_pipeline.catalog.lines import PaymentLine, SalesLine
+from qbo_pipeline.catalog.lines import PaymentLine, ReimburseLine, SalesLine
 from qbo_pipeline.catalog.transactions import Transaction
 
 
@@ -204,3 +204,70 @@ class Payment(Transaction, kw_only=True):
     ProcessPayment: Annotated[Flag, "taken through QuickBooks Payments"] = None
     CreditCardPayment: Annotated[Json, "card charge and its answer"] = ABSENT
     Line: list[PaymentLine] = []
+
+
+class SalesReceipt(SalesForm, kw_only=True):
+    """Sales paid at once."""
+
+    Balance: Annotated[Number, "always zero"] = ABSENT
+    HomeBalance: Annotated[Number, "always zero"] = ABSENT
+    DepositToAccountRef: Annotated[Ref, "account the money went to; absent means Undeposited Funds"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "payment method"] = Ref()
+    PaymentRefNum: Annotated[Text, "cheque number or other reference"] = None
+    PaymentType: Annotated[Text, "Cash, Check or CreditCard"] = None
+    CheckPayment: Annotated[Json, "the cheque"] = ABSENT
+    CreditCardPayment: Annotated[Json, "the charge"] = ABSENT
+
+
+class RefundReceipt(SalesForm, kw_only=True):
+    """Refunds to customers: positive numbers for money that went out."""
+
+    Balance: Annotated[Number, "always zero"] = ABSENT
+    HomeBalance: Annotated[Number, "always zero"] = ABSENT
+    DepositToAccountRef: Annotated[Ref, "account the refund was paid from"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "payment method"] = Ref()
+    PaymentRefNum: Annotated[Text, "cheque number or other reference"] = None
+    PaymentType: Annotated[Text, "Cash, Check or CreditCard"] = None
+    CheckPayment: Annotated[Json, "the cheque"] = ABSENT
+    CreditCardPayment: Annotated[Json, "the charge"] = ABSENT
+
+
+class ReimburseCharge(Transaction, kw_only=True):
+    """Expenses to be charged on to a customer."""
+
+    CustomerRef: Annotated[Ref, "customer"] = Ref()
+    Amount: Annotated[Number, "amount"] = ABSENT
+    HomeTotalAmt: Annotated[Number, "amount in the home currency"] = ABSENT
+    HasBeenInvoiced: Annotated[Flag, "charged on already"] = None
+    Line: list[ReimburseLine] = []
+
+
+class CustomerType(Record, kw_only=True):
+    """Kinds of customer, as the company sorts them."""
+
+    Name: Annotated[Text, "name"] = None
+    FullyQualifiedName: Annotated[Text, "path of names, separated by colons"] = None
+    ParentRef: Annotated[Ref, "parent"] = Ref()
+    Active: Annotated[Flag, "false once made inactive"] = None
+
+
+class PaymentMethod(Record, kw_only=True):
+    """Ways customers pay."""
+
+    Name: Annotated[Text, "name"] = None
+    Active: Annotated[Flag, "false once made inactive"] = None
+    Type: Annotated[Text, "CREDIT_CARD or NON_CREDIT_CARD"] = None
+
+
+class Term(Record, kw_only=True):
+    """Payment terms."""
+
+    Name: Annotated[Text, "name"] = None
+    Active: Annotated[Flag, "false once made inactive"] = None
+    Type: Annotated[Text, "STANDARD (days) or DATE_DRIVEN (day of the month)"] = None
+    DiscountPercent: Annotated[Number, "discount for paying early"] = ABSENT
+    DueDays: Annotated[Integer, "days until due"] = None
+    DiscountDays: Annotated[Integer, "days in which the discount holds"] = None
+    DayOfMonthDue: Annotated[Integer, "day of the month it is due"] = None
+    DueNextMonthDays: Annotated[Integer, "due next month when issued this close to the due day"] = None
+    DiscountDayOfMonth: Annotated[Integer, "day of the month until which the discount holds"] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from qbo_pipeline.catalog.fields import ABSENT, Flag, Json, Record, Text
+from qbo_pipeline.catalog.fields import ABSENT, Date, Flag, Json, Number, Record, Ref, Text
 
 
 class TaxCode(Record, kw_only=True):
@@ -20,3 +20,39 @@ class TaxCode(Record, kw_only=True):
     PurchaseTaxRateList: Annotated[Json, "rates it applies on purchases"] = ABSENT
     AdjustmentTaxRateList: Annotated[Json, "rates it applies on adjustments"] = ABSENT
     TaxCodeConfigType: Annotated[Text, "who made it: QuickBooks or the user"] = None
+
+
+class TaxRate(Record, kw_only=True):
+    """Tax rates."""
+
+    Name: Annotated[Text, "name"] = None
+    Description: Annotated[Text, "description"] = None
+    Active: Annotated[Flag, "false once retired"] = None
+    RateValue: Annotated[Number, "rate in percent"] = ABSENT
+    AgencyRef: Annotated[Ref, "tax agency"] = Ref()
+    TaxReturnLineRef: Annotated[Ref, "line of the tax return"] = Ref()
+    OriginalTaxRate: Annotated[Ref, "rate it replaced"] = Ref()
+    SpecialTaxType: Annotated[Text, "NONE, ZERO_RATE and others"] = None
+    DisplayType: Annotated[Text, "where it is offered"] = None
+    EffectiveTaxRate: Annotated[Json, "rates over time: value, from, until"] = ABSENT
+
+
+class TaxAgency(Record, kw_only=True):
+    """Authorities taxes are paid to."""
+
+    DisplayName: Annotated[Text, "name"] = None
+    TaxTrackedOnSales: Annotated[Flag, "tracked on sales"] = None
+    TaxTrackedOnPurchases: Annotated[Flag, "tracked on purchases"] = None
+    TaxRegistrationNumber: Annotated[Text, "registration number"] = None
+    LastFileDate: Annotated[Date, "last return filed"] = None
+    TaxAgencyConfig: Annotated[Text, "who made it: QuickBooks or the user"] = None
+
+
+class TaxPayment(Record, kw_only=True):
+    """Tax payments and refunds (Australia, Canada, UK)."""
+
+    PaymentDate: Annotated[Date, "date"] = None
+    PaymentAccountRef: Annotated[Ref, "account"] = Ref()
+    PaymentAmount: Annotated[Number, "amount"] = ABSENT
+    Refund: Annotated[Flag, "true when money came back"] = None
+    Description: Annotated[Text, "description"] = None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.errors import PipelineError
-from qbo_pipeline.sync.rows import Drift
+from qbo_pipeline.sync.drift import Drift
 
 
 @dataclass(slots=True)

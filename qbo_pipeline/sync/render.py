@@ -16,7 +16,7 @@ import msgspec
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.catalog.columns import Column
-from qbo_pipeline.catalog.lines import DETAIL_KEY, DETAIL_OF
+from qbo_pipeline.catalog.lines import DETAIL_OF, detail_key
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -29,19 +29,19 @@ def render(entity: Entity, row: Mapping[str, Any], lines: Sequence[Mapping[str, 
     """
     payload = _members([c for c in entity.table.columns if c.path], row)
     if entity.line_record is not None and entity.line_table is not None:
-        detail_fields = set(DETAIL_OF[entity.line_record].__struct_fields__)
+        detail = DETAIL_OF.get(entity.line_record)
+        detail_fields = set(detail.__struct_fields__) if detail else set()
         head = [c for c in entity.line_table.columns if c.path and c.path[0] not in detail_fields]
-        top = sorted((line for line in lines if line["group_position"] is None), key=lambda line: line["position"])
+        top = sorted((each for each in lines if each.get("group_position") is None), key=lambda each: each["position"])
         if top:
-            payload["Line"] = [_line(head, line) for line in top]
+            payload[entity.line_field] = [_line(entity.line_record, head, line) for line in top]
     return _completed(payload, row["extra"])
 
 
-def _line(head: list[Column], line: Mapping[str, Any]) -> dict[str, Any]:
+def _line(record: type[msgspec.Struct], head: list[Column], line: Mapping[str, Any]) -> dict[str, Any]:
     payload = _members(head, line)
-    if line["detail"] is not None:
-        kind = payload["DetailType"]
-        payload[DETAIL_KEY.get(kind, kind)] = _json(line["detail"])
+    if line.get("detail") is not None:
+        payload[detail_key(record, payload.get("DetailType")) or "detail"] = _json(line["detail"])
     return _completed(payload, line["extra"])
 
 

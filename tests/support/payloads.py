@@ -34,7 +34,7 @@ def sample_records(folder: Path) -> list[tuple[Entity, dict[str, Any], str]]:
 
 
 def _records(document: Any) -> Iterator[tuple[Entity, dict[str, Any]]]:
-    by_name = {entity.name: entity for entity in ENTITIES}
+    by_name = {entity.json_key: entity for entity in ENTITIES}
     if isinstance(document, list):
         for inner in document:
             yield from _records(inner)
