@@ -40,8 +40,8 @@ ENTITIES: tuple[Entity, ...] = (
     Entity(purchases.CreditCardPayment, "credit_card_payments", "purchases", answers_as="CreditCardPaymentTxn"),
     Entity(accounting.Account, "accounts", "accounting", active=True),
     Entity(accounting.JournalEntry, "journal_entries", "accounting", singular="journal_entry"),
-    # Journal codes exist in France only; change data capture does not cover them.
-    Entity(accounting.JournalCode, "journal_codes", "accounting", active=True, cdc=False),
+    # Journal codes exist in France only; they cannot be filtered by Active, and change data capture does not cover them.
+    Entity(accounting.JournalCode, "journal_codes", "accounting", cdc=False),
     Entity(accounting.Deposit, "deposits", "accounting", singular="deposit"),
     Entity(accounting.Transfer, "transfers", "accounting"),
     Entity(accounting.InventoryAdjustment, "inventory_adjustments", "accounting", singular="inventory_adjustment"),

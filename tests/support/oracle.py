@@ -15,7 +15,7 @@ def differences(engine: sa.Engine, realm_id: str, truth: dict[str, dict[str, dic
     """Return what differs, in words; empty when every record of the catalogue's entities is equal."""
     found = []
     for entity in ENTITIES:
-        expected = truth.get(entity.name, {})
+        expected = truth.get(entity.json_key, {})
         stored = _ids(engine, entity, realm_id)
         found += [f"{entity.name} {each} is missing" for each in expected.keys() - stored]
         found += [f"{entity.name} {each} should not be there" for each in stored - expected.keys()]
