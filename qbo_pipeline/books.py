@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,19 @@ from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.window import INCREMENTAL, Window
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     from sqlalchemy import Engine
 
+    from qbo_pipeline.attachments import Pulled
     from qbo_pipeline.connect import Connector
     from qbo_pipeline.qbo.client import Call, QboClient
     from qbo_pipeline.qbo.environments import Environment
     from qbo_pipeline.qbo.oauth import OAuthClient
     from qbo_pipeline.status import CompanyStatus
     from qbo_pipeline.tokens import TokenKeeper
+    from qbo_pipeline.warehouse.analysts import Rights
     from qbo_pipeline.warehouse.companies import Company, CompanyStore
     from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
     from qbo_pipeline.warehouse.token_store import StoredTokens
@@ -89,12 +93,21 @@ class Books:
             self.upgrade()
         return self.database
 
-    def upgrade(self) -> list[str]:
-        """Bring the database up to date and say in words what was done; safe to repeat, and at the same time."""
-        from qbo_pipeline.warehouse.entity_tables import ensure_tables
+    def upgrade(self, *, adopt: bool = False, dry_run: bool = False) -> list[str]:
+        """Bring the database up to date and say in words what was done; safe to repeat, and at the same time.
+
+        ``adopt`` allows to move another program's tables aside: only for a person who asks for the upgrade by name.
+        With ``dry_run`` the words say what would be done, and nothing is.
+        """
         from qbo_pipeline.warehouse.migrate import upgrade
 
-        return [*upgrade(self.database), *ensure_tables(self.database, comments=True)]
+        return upgrade(self.database, adopt=adopt, dry_run=dry_run)
+
+    def grant(self, role: str) -> Rights:
+        """Let an existing role of the database read the tables of the books, and nothing else."""
+        from qbo_pipeline.warehouse.analysts import grant
+
+        return grant(self.engine, role)
 
     @cached_property
     def environment(self) -> Environment:
@@ -179,11 +192,16 @@ class Books:
         """
         from qbo_pipeline.sync.company import sync_company
         from qbo_pipeline.sync.reader import QboReader
+        from qbo_pipeline.warehouse.availability import AvailabilityLog
         from qbo_pipeline.warehouse.locks import company_lock
         from qbo_pipeline.warehouse.runs import RunLog
 
         company = self.company(word)
         run_id = run_id or str(uuid.uuid4())
+        availability = AvailabilityLog(self.engine)
+        # Who names entities wants them asked for, whatever QuickBooks said about them last week.
+        lacking = availability.known(company.realm_id) if entities == ENTITIES else {}
+        asked = tuple(entity for entity in entities if entity.name not in lacking)
         calls: Counter[str] = Counter()
         client = self._client(
             company.realm_id,
@@ -203,7 +221,7 @@ class Books:
                     company.realm_id,
                     engine=self.engine,
                     reader=QboReader(client),
-                    entities=entities,
+                    entities=asked,
                     window=window,
                     progress=tell,
                 )
@@ -212,6 +230,11 @@ class Books:
                 self._record(run_id, company, calls, status="failed", error=shown)
                 raise
             outcome.calls = sum(calls.values())
+            answered = [each.entity.name for each in outcome.entities if each.ok]
+            availability.note(company.realm_id, answered, outcome.unavailable)
+            outcome.entities += [
+                EntityOutcome(entity, unavailable=lacking[entity.name]) for entity in entities if entity.name in lacking
+            ]
             failures = "; ".join(f"{each.entity.name}: {each.error}" for each in outcome.failed) or None
             status = "succeeded" if not failures else "failed" if len(outcome.failed) == len(entities) else "partial"
             self._record(run_id, company, calls, status=status, error=failures, outcome=outcome)
@@ -255,6 +278,29 @@ class Books:
                 f"If QuickBooks has it, 'qbo sync --entity {entity.name}' brings it."
             )
         return render(entity, *found)
+
+    def pull_attachments(
+        self, company: Company, folder: Path, *, progress: Callable[[str], None] = lambda _: None
+    ) -> Iterator[Pulled]:
+        """Download a company's attached files into ``folder``, and yield what became of each."""
+        from qbo_pipeline.attachments import pull
+        from qbo_pipeline.qbo.transport import new_session
+        from qbo_pipeline.warehouse.attachments import attached_files
+        from qbo_pipeline.warehouse.calls import CallLedger
+
+        calls: Counter[str] = Counter()
+        client = self._client(
+            company.realm_id,
+            lambda refused: self.keeper.access_token(company.realm_id, refused=refused),
+            lambda call: calls.update([call.kind]),
+        )
+        files = attached_files(self.engine, company.realm_id)
+        try:
+            yield from pull(
+                files, folder, client=client, environment=self.environment, session=new_session(), progress=progress
+            )
+        finally:
+            CallLedger(self.engine).add(company.realm_id, calls)
 
     def row_count(self, table: str, realm_id: str | None = None) -> int:
         """Return how many rows a table of the catalogue holds, for one company or for all."""

@@ -6,7 +6,7 @@ fact about how QuickBooks treats an entity is a column of this table, never an `
 
 from __future__ import annotations
 
-from qbo_pipeline.catalog import accounting, company, people, purchases, sales, taxes
+from qbo_pipeline.catalog import accounting, company, people, purchases, sales, taxes, templates
 from qbo_pipeline.catalog.entities import Entity, Group, Table
 from qbo_pipeline.errors import UsageError
 
@@ -18,7 +18,7 @@ SCHEMA = "quickbooks"
 ENTITIES: tuple[Entity, ...] = (
     Entity(company.CompanyInfo, "company_info", "company", singleton=True),
     Entity(company.Preferences, "preferences", "company", singleton=True),
-    Entity(company.Attachable, "attachables", "company"),
+    Entity(company.Attachable, "attachables", "company", volatile=("TempDownloadUri", "ThumbnailTempDownloadUri")),
     Entity(sales.Customer, "customers", "sales", active=True),
     Entity(sales.CustomerType, "customer_types", "sales", active=True),
     Entity(sales.Item, "items", "sales", active=True),
@@ -40,7 +40,7 @@ ENTITIES: tuple[Entity, ...] = (
     Entity(purchases.CreditCardPayment, "credit_card_payments", "purchases", answers_as="CreditCardPaymentTxn"),
     Entity(accounting.Account, "accounts", "accounting", active=True),
     Entity(accounting.JournalEntry, "journal_entries", "accounting", singular="journal_entry"),
-    # Journal codes exist in France only; they cannot be filtered by Active, and change data capture does not cover them.
+    # Journal codes exist in France only, cannot be filtered by Active, and change data capture does not cover them.
     Entity(accounting.JournalCode, "journal_codes", "accounting", cdc=False),
     Entity(accounting.Deposit, "deposits", "accounting", singular="deposit"),
     Entity(accounting.Transfer, "transfers", "accounting"),
@@ -48,6 +48,18 @@ ENTITIES: tuple[Entity, ...] = (
     Entity(accounting.Class, "classes", "accounting", active=True),
     Entity(accounting.Department, "departments", "accounting", active=True),
     Entity(accounting.CompanyCurrency, "company_currencies", "accounting", active=True),
+    # A rate is known by its currencies and its day, and asked for currency by currency. Change data capture names the
+    # deleted by Id, which a rate does not have.
+    Entity(
+        accounting.ExchangeRate,
+        "exchange_rates",
+        "accounting",
+        key_fields=("SourceCurrencyCode", "TargetCurrencyCode", "AsOfDate"),
+        reads="per currency",
+        cdc=False,
+    ),
+    # How change data capture wraps a deleted template is documented nowhere.
+    Entity(templates.RecurringTransaction, "recurring_transactions", "accounting", wrapped=True, cdc=False),
     Entity(
         accounting.Budget, "budgets", "accounting", singular="budget", line_table_name="budget_details", active=True
     ),
@@ -56,6 +68,7 @@ ENTITIES: tuple[Entity, ...] = (
     Entity(taxes.TaxRate, "tax_rates", "taxes", active=True, cdc=False),
     Entity(taxes.TaxAgency, "tax_agencies", "taxes", cdc=False),
     Entity(taxes.TaxPayment, "tax_payments", "taxes"),
+    Entity(taxes.TaxClassification, "tax_classifications", "taxes", key_fields=("id",), reads="list", cdc=False),
     Entity(people.Employee, "employees", "people", active=True),
     # Intuit's documents contradict each other about time activities and change data capture.
     Entity(people.TimeActivity, "time_activities", "people", cdc=False),

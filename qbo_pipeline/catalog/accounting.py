@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from qbo_pipeline.catalog.fields import ABSENT, Date, Flag, Json, Number, Record, Ref, Text
+from qbo_pipeline.catalog.fields import ABSENT, Date, Entry, Flag, Json, Number, Record, Ref, Text
 from qbo_pipeline.catalog.lines import AdjustmentLine, DepositLine, JournalLine
 from qbo_pipeline.catalog.transactions import Transaction
 
@@ -119,6 +119,15 @@ class CompanyCurrency(Record, kw_only=True):
     Code: Annotated[Text, "ISO code"] = None
     Name: Annotated[Text, "name"] = None
     Active: Annotated[Flag, "false once made inactive"] = None
+
+
+class ExchangeRate(Entry, kw_only=True):
+    """What one unit of a foreign currency was worth, day by day (multicurrency only)."""
+
+    SourceCurrencyCode: Annotated[Text, "foreign currency, ISO code"] = None
+    TargetCurrencyCode: Annotated[Text, "home currency, ISO code"] = None
+    AsOfDate: Annotated[Date, "day the rate is of; a day without one has the rate of the last day before"] = None
+    Rate: Annotated[Number, "home currency units for one unit of the foreign currency"] = ABSENT
 
 
 class BudgetDetail(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Literal
 
@@ -11,8 +13,12 @@ import msgspec
 
 from qbo_pipeline.catalog.columns import Column, columns_of, lines_of
 from qbo_pipeline.catalog.lines import DETAIL_OF, Line
+from qbo_pipeline.errors import UsageError
 
 Group = Literal["company", "sales", "purchases", "accounting", "taxes", "people"]
+#: How an entity is read: by query, what changed since last time; by query, for the currencies the company uses; or
+#: whole, from an address of its own.
+Reads = Literal["query", "per currency", "list"]
 
 REALM = Column("realm_id", "text", "QuickBooks company the row belongs to", nullable=False)
 EXTRA = Column("extra", "jsonb", "whatever the other columns cannot give back exactly: fields new to us, odd spellings")
@@ -22,6 +28,7 @@ SYNCED = Column("synced_at", "timestamptz", "when this row was read from QuickBo
 _FIRST = (
     "Id",
     "SyncToken",
+    "TxnType",
     "DocNumber",
     "TxnDate",
     "DueDate",
@@ -63,6 +70,11 @@ class Entity:
     cdc: bool = True  #: offered by change data capture
     singleton: bool = False  #: exactly one record per company, which cannot be filtered by time
     answers_as: str = ""  #: key of its records in answers, where that is not its name
+    key_fields: tuple[str, ...] = ("Id",)  #: fields that together say which record it is
+    reads: Reads = "query"
+    wrapped: bool = False  #: each record comes in an object named after its kind: ``{"Invoice": {...}}``
+    #: Fields that come out differently at every read: stored as they came, and never a difference between two records.
+    volatile: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -93,13 +105,14 @@ class Entity:
     @cached_property
     def table(self) -> Table:
         columns = sorted(columns_of(self.record), key=_rank)
-        id_column = Column("id", "text", columns[0].description, ("Id",), nullable=False)
+        key = [replace(_column_of(field, columns), nullable=False) for field in self.key_fields]
+        others = [column for column in columns if column.path[0] not in self.key_fields]
         times = [("realm_id", name) for name in ("updated_at", "txn_date") if any(c.name == name for c in columns)]
         return Table(
             name=self.table_name,
             description=inspect.getdoc(self.record) or "",
-            columns=(REALM, id_column, *columns[1:], EXTRA, SYNCED),
-            key=("realm_id", "id"),
+            columns=(REALM, *key, *others, EXTRA, SYNCED),
+            key=("realm_id", *(column.name for column in key)),
             indexes=tuple(times),
         )
 
@@ -124,6 +137,26 @@ class Entity:
             key=("realm_id", parent, "position"),
         )
 
+    @cached_property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns that say which record of a company a row is."""
+        return self.table.columns[1 : 1 + len(self.key_fields)]
+
+    def key_of(self, word: str) -> tuple[str, ...]:
+        """Return the key a person means by ``word``: an Id, or for a natural key its parts (``EUR-USD-2026-11-23``).
+
+        Raises UsageError when ``word`` cannot be one.
+        """
+        parts = tuple(word.split("-", len(self.key_fields) - 1))
+        dates = [part for part, column in zip(parts, self.key_columns, strict=False) if column.kind == "date"]
+        if len(parts) != len(self.key_fields) or not all(parts) or not all(map(_is_date, dates)):
+            wanted = "-".join(self.key_fields)
+            raise UsageError(
+                f"{word[:60]!r} names no {self.name}: write {wanted}"
+                + (", with the date as in 2026-11-23." if any(c.kind == "date" for c in self.key_columns) else ".")
+            )
+        return parts
+
     @property
     def tables(self) -> tuple[Table, ...]:
         return (self.table,) if self.line_table is None else (self.table, self.line_table)
@@ -141,6 +174,17 @@ def _line_columns(record: type[msgspec.Struct]) -> tuple[Column, ...]:
         *columns_of(DETAIL_OF[record]),
         Column("detail", "jsonb", "the detail object as QuickBooks gave it"),
     )
+
+
+def _column_of(field: str, columns: list[Column]) -> Column:
+    return next(column for column in columns if column.path == (field,))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text) and date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _rank(column: Column) -> tuple[int, int]:

@@ -89,13 +89,18 @@ MEMBER_SUFFIX: dict[type, dict[str, str]] = {
 }
 
 
-class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What every entity carries."""
+class Entry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What nearly every entity carries, whatever it is known by."""
 
-    Id: Annotated[Text, "QuickBooks' id, unique within company and entity; text, as Intuit asks to treat it"] = None
     SyncToken: Annotated[Text, "version of the record itself; does not move when only a balance changes"] = None
     MetaData: ModificationMetaData = ModificationMetaData()
     domain: Annotated[Text, "always QBO"] = None
     sparse: Annotated[Flag, "whether QuickBooks returned only some fields; false for a full read"] = None
     status: Annotated[Text, "set by QuickBooks on deleted or unsynchronised records only"] = None
     CustomField: Annotated[Json, "custom fields: definition, name, type and value of each"] = ABSENT
+
+
+class Record(Entry, kw_only=True):
+    """What every entity with an Id carries."""
+
+    Id: Annotated[Text, "QuickBooks' id, unique within company and entity; text, as Intuit asks to treat it"] = None

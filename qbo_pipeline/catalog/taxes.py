@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
+
 from qbo_pipeline.catalog.fields import ABSENT, Date, Flag, Json, Number, Record, Ref, Text
 
 
@@ -46,6 +48,19 @@ class TaxAgency(Record, kw_only=True):
     TaxRegistrationNumber: Annotated[Text, "registration number"] = None
     LastFileDate: Annotated[Date, "last return filed"] = None
     TaxAgencyConfig: Annotated[Text, "who made it: QuickBooks or the user"] = None
+
+
+class TaxClassification(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Kinds of goods and services that tax law tells apart (US automated sales tax, India, Malaysia)."""
+
+    # Alone among all entities it comes in lower case, and with neither times nor a sync token.
+    id: Annotated[Text, "QuickBooks' id: code and parent's code"] = None
+    code: Annotated[Text, "code"] = None
+    name: Annotated[Text, "name"] = None
+    description: Annotated[Text, "description"] = None
+    level: Annotated[Text, "depth in the tree: 1 for its roots"] = None
+    ParentRef: Annotated[Ref, "classification it is part of"] = Ref()
+    applicableTo: Annotated[Json, "kinds of item it may be given to"] = ABSENT
 
 
 class TaxPayment(Record, kw_only=True):

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from qbo_pipeline.cli.attachments import attachments
 from qbo_pipeline.cli.books import show, status, sync
 from qbo_pipeline.cli.connect import connect
 from qbo_pipeline.cli.database import db
@@ -44,5 +45,5 @@ class _Door(click.Group):
 
 main.__class__ = _Door
 
-for command in (demo, up, down, db, connect, sync, show, status, sandbox):
+for command in (demo, up, down, db, connect, sync, show, status, attachments, sandbox):
     main.add_command(command)

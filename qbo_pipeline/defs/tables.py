@@ -150,6 +150,8 @@ def _metadata(
         "pages": dg.MetadataValue.int(each.pages),
         "window": dg.MetadataValue.text(str(window)),
     }
+    if each.unavailable:
+        metadata["not_available"] = dg.MetadataValue.text(each.unavailable)
     for name, time in (("cursor_before", each.cursor_before), ("cursor_after", each.cursor_after)):
         if time is not None:
             metadata[name] = dg.MetadataValue.timestamp(time)

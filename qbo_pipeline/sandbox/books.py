@@ -61,7 +61,11 @@ class Table:
         column = self._columns.setdefault(path, {})
         found = column.get(record.key)
         if found is None:
-            found = column[record.key] = pick(inner(record.payload()), path)
+            payload = record.payload()
+            seen = inner(payload)
+            # A template's type is the name of the object it comes wrapped in.
+            is_type = path == "Type" and seen is not payload
+            found = column[record.key] = tuple(payload) if is_type else pick(seen, path)
         return found
 
     def put(self, record: Record) -> None:
@@ -180,13 +184,16 @@ def times_of(seen: Payload) -> Payload:
 def key_of(entity: str, payload: Payload) -> str | None:
     """Return what identifies a record: its Id, or the natural key of the entities that have none."""
     seen = inner(payload)
-    if entity == "ExchangeRate":
-        parts = [seen.get(name) for name in ("SourceCurrencyCode", "TargetCurrencyCode", "AsOfDate")]
-        return "/".join(str(part) for part in parts) if any(parts) else None
-    found = seen.get("id") if entity == "TaxClassification" else seen.get("Id")
-    if found is None and BY_NAME[entity].kind == "company":
-        return "1"
-    return None if found is None else str(found)
+    parts = [seen.get(name) for name in BY_NAME[entity].key]
+    if any(part is not None for part in parts):
+        return "/".join(str(part) for part in parts)
+    return "1" if BY_NAME[entity].kind == "company" else None
+
+
+def named_by(entity: str, key: str) -> Payload:
+    """Return the members that a key is made of: the inverse of ``key_of``."""
+    names = BY_NAME[entity].key
+    return dict(zip(names, key.split("/", len(names) - 1), strict=False))
 
 
 def pick(value: Any, path: str) -> tuple[Scalar, ...]:

@@ -19,7 +19,7 @@ LOOK_BACK_SECONDS = 30 * 86_400
 
 def changes(books: Books, entities: str, since: str, settings: Settings, shuffle: random.Random) -> bytes:
     """Return the ``CDCResponse`` array."""
-    wanted = _wanted(entities, settings)
+    wanted = _wanted(books.realm, entities, settings)
     instant = _instant(books, since, settings)
     blocks, room = [], settings.cdc_cap
     for entity in wanted:
@@ -34,18 +34,23 @@ def changes(books: Books, entities: str, since: str, settings: Settings, shuffle
     return b'[{"QueryResponse":[' + b",".join(blocks) + b"]}]"
 
 
-def _wanted(entities: str, settings: Settings) -> list[Entity]:
+def _wanted(realm: str, entities: str, settings: Settings) -> list[Entity]:
     words = [word.strip() for word in entities.split(",") if word.strip()]
     if not words:
         raise missing("entities")
     wanted: dict[str, Entity] = {}
     for word in words:
         entity = find(word)
-        if entity is not None and entity.cdc and (entity.name != "TimeActivity" or settings.cdc_time_activity):
+        if entity is not None and _is_captured(entity, realm, settings):
             wanted[entity.name] = entity
         elif settings.cdc_unsupported == "fault":
             raise unsupported(f"Operation cdc is not supported for entity {word}.")
     return list(wanted.values())
+
+
+def _is_captured(entity: Entity, realm: str, settings: Settings) -> bool:
+    known = entity.cdc and (entity.name != "TimeActivity" or settings.cdc_time_activity)
+    return known and not settings.lacks(realm, entity.name)
 
 
 def _instant(books: Books, since: str, settings: Settings) -> int:

@@ -95,6 +95,17 @@ def unsupported(detail: str) -> ApiError:
     return ApiError(400, "500", "Unsupported Operation", detail, element="Operation")
 
 
+def unavailable(how: str, entity: str) -> ApiError:
+    """What a company is told about an entity its plan or region lacks; when Intuit says which is unverified."""
+    if how == "unsupported":
+        return unsupported(f"Operation Query is not supported for entity {entity}.")
+    if how == "unknown":
+        return query_fault(f"invalid context declaration: {entity}")
+    message = "Permission Denied Error" if how == "5020" else "Feature Not Supported Error"
+    detail = f"{message} : You do not have access to {entity}, because this company's plan or region does not have it."
+    return ApiError(400, how, message, detail)
+
+
 def stale() -> ApiError:
     return ApiError(
         400,

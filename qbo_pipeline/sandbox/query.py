@@ -17,7 +17,7 @@ from typing import Any
 
 from qbo_pipeline.sandbox.books import Books, Record, Table, inner
 from qbo_pipeline.sandbox.entities import BY_NAME, Entity, canonical, canonical_sort, find
-from qbo_pipeline.sandbox.faults import poisoned_fault, query_fault
+from qbo_pipeline.sandbox.faults import poisoned_fault, query_fault, unavailable
 from qbo_pipeline.sandbox.grammar import Condition, Literal, Sort, Statement
 from qbo_pipeline.sandbox.properties import known_properties
 from qbo_pipeline.sandbox.settings import Settings
@@ -56,6 +56,10 @@ class Finder:
 
     def run(self, statement: Statement, books: Books, settings: Settings) -> Page:
         entity = _entity(statement.entity)
+        if settings.lacks(books.realm, entity.name):
+            raise unavailable(settings.unavailable_fault, entity.name)
+        if entity.needs and entity.needs.lower() not in {each.property.lower() for each in statement.where}:
+            raise query_fault(f"property '{entity.needs}' is required in the WHERE clause of {entity.name}")
         start, limit = _window(statement, settings)
         _check_projection(statement, entity)
         found = self._found(statement, books.table(entity.name), books, settings)

@@ -42,6 +42,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unauthorized_body: Literal["gateway", "capitalised"] = "gateway"
     timezone: str = "America/Los_Angeles"
     poisoned: tuple[str, ...] = ()  # "Invoice/12": any page or CDC answer holding it fails with 4002
+    unavailable: tuple[str, ...] = ()  # "Budget", or "9130000000000001/Budget" for one company
+    unavailable_fault: Literal["5020", "5030", "unsupported", "unknown"] = "5020"
+
+    def lacks(self, realm: str, entity: str) -> bool:
+        """Does this company's plan or region lack the entity?"""
+        return entity in self.unavailable or f"{realm}/{entity}" in self.unavailable
 
 
 class TokenPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,13 +29,15 @@ def create(books: Books, entity: str, record: Payload, settings: Settings, *, st
     check_shape(seen)
     if strict:
         check(books, entity, seen)
-    if key_of(entity, payload) is None and entity != "ExchangeRate":
+    if key_of(entity, payload) is None and BY_NAME[entity].key == ("Id",):
         seen["Id"] = books.next_id(entity)
-    seen.setdefault("SyncToken", "0")
-    seen.setdefault("domain", "QBO")
-    seen["sparse"] = False
-    now = books.clock.stamp(books.clock.now())
-    seen["MetaData"] = {"CreateTime": now, "LastUpdatedTime": now} | (seen.get("MetaData") or {} if not strict else {})
+    if BY_NAME[entity].stamped:
+        seen.setdefault("SyncToken", "0")
+        seen.setdefault("domain", "QBO")
+        seen["sparse"] = False
+        now = books.clock.stamp(books.clock.now())
+        given = seen.get("MetaData") or {} if not strict else {}
+        seen["MetaData"] = {"CreateTime": now, "LastUpdatedTime": now} | given
     complete(books, entity, seen)
     kept = books.keep(entity, payload)
     ripple(books, entity, None, payload, settings)
@@ -50,7 +52,7 @@ def update(
     before = current(books, entity, changes, strict=strict)
     old = inner(before)
     if strict:
-        check(books, entity, changes, updating=str(old["Id"]), sparse=sparse)
+        check(books, entity, changes, updating=key_of(entity, before), sparse=sparse)
     new: Payload = copy(inner(changes))
     after = old | new if sparse else _kept_on_full_update(old) | new
     after = {name: value for name, value in after.items() if value is not None}
@@ -174,10 +176,12 @@ def _written(
     times: dict[str, Any] | None = None,
 ) -> Record:
     old = inner(before)
-    after["Id"] = old.get("Id", after.get("Id"))
-    after["SyncToken"] = str(int(amount(old.get("SyncToken"))) + 1)
-    now = books.clock.stamp(books.clock.now())
-    after["MetaData"] = (old.get("MetaData") or {}) | {"LastUpdatedTime": now} | (times or {})
+    kind = BY_NAME[entity]
+    after.update({name: old.get(name, after.get(name)) for name in kind.key})
+    if kind.stamped:
+        after["SyncToken"] = str(int(amount(old.get("SyncToken"))) + 1)
+        now = books.clock.stamp(books.clock.now())
+        after["MetaData"] = (old.get("MetaData") or {}) | {"LastUpdatedTime": now} | (times or {})
     if "sparse" in old or "sparse" in after:
         after["sparse"] = False
     wrapper = next(iter(before)) if old is not before else None

@@ -21,6 +21,8 @@ class EntityOutcome:
     cursor_before: datetime | None = None
     cursor_after: datetime | None = None
     error: PipelineError | None = None
+    #: Why this company does not have the entity at all (its plan, its region); no failure.
+    unavailable: str | None = None
     drift: Drift = field(default_factory=Drift)
 
     @property
@@ -44,6 +46,11 @@ class Outcome:
     @property
     def rows(self) -> int:
         return sum(each.records + each.lines for each in self.entities)
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """Return the entities the company does not have, and why."""
+        return {each.entity.name: each.unavailable for each in self.entities if each.unavailable}
 
     @property
     def failed(self) -> list[EntityOutcome]:

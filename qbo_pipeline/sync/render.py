@@ -17,6 +17,7 @@ import msgspec
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.catalog.columns import Column
 from qbo_pipeline.catalog.lines import DETAIL_OF, detail_key
+from qbo_pipeline.sync.wrapping import wrapped
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -35,7 +36,7 @@ def render(entity: Entity, row: Mapping[str, Any], lines: Sequence[Mapping[str, 
         top = sorted((each for each in lines if each.get("group_position") is None), key=lambda each: each["position"])
         if top:
             payload[entity.line_field] = [_line(entity.line_record, head, line) for line in top]
-    return _completed(payload, row["extra"])
+    return _completed(wrapped(payload) if entity.wrapped else payload, row["extra"])
 
 
 def _line(record: type[msgspec.Struct], head: list[Column], line: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,6 +91,11 @@ def _overlay(payload: Any, extra: Any) -> Any:
 def canonical(payload: Any) -> str:
     """Return one text for all payloads that mean the same: keys sorted, numbers plain, members without value gone."""
     return json.dumps(_canonical(payload), sort_keys=True, ensure_ascii=False)
+
+
+def comparable(entity: Entity, payload: Mapping[str, Any]) -> str:
+    """Return ``canonical`` text of a record without what comes out differently at every read of the same record."""
+    return canonical({name: value for name, value in payload.items() if name not in entity.volatile})
 
 
 def to_json(payload: Any) -> str:

@@ -20,7 +20,7 @@ from dlt.extract.extractors import with_file_import
 from dlt.sources import DltSource
 
 from qbo_pipeline.catalog import SCHEMA, Entity, Table
-from qbo_pipeline.errors import PipelineError, ReauthorizationRequiredError, UnauthorizedError
+from qbo_pipeline.errors import PipelineError, ReauthorizationRequiredError, UnauthorizedError, UnavailableError
 from qbo_pipeline.sync.files import EntityFiles
 from qbo_pipeline.sync.outcome import EntityOutcome
 from qbo_pipeline.sync.rows import RowMaker
@@ -102,6 +102,10 @@ def _reading_resource(entity: Entity, reading: Reading) -> DltResource:
         files = EntityFiles(entity, reading.folder)
         try:
             asked_at = _read(entity, reading, files, outcome)
+        except UnavailableError as error:
+            outcome.unavailable = str(error)
+            files.close()
+            return
         except PipelineError as error:
             outcome.error, outcome.records, outcome.lines = error, 0, 0
             if isinstance(error, ReauthorizationRequiredError | UnauthorizedError):

@@ -15,11 +15,13 @@ from typing import Any
 import msgspec
 
 from qbo_pipeline.catalog import Entity
+from qbo_pipeline.catalog.templates import WRAPPER
 from qbo_pipeline.errors import QboError
 from qbo_pipeline.sync import careful
 from qbo_pipeline.sync.drift import Drift
 from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError
 from qbo_pipeline.sync.lines import line_maker
+from qbo_pipeline.sync.wrapping import fast_unwrapped, unwrapped
 
 
 @dataclass(slots=True)
@@ -28,8 +30,6 @@ class Rows:
 
     row: Row
     lines: list[Row]
-    #: Time the record was last touched, as QuickBooks wrote it.
-    updated: str | None
 
 
 class RowMaker:
@@ -43,13 +43,14 @@ class RowMaker:
         self._realm_id = realm_id
         self._always_careful = always_careful
         self._decode: Callable[[msgspec.Raw], Any] = msgspec.json.Decoder(entity.record).decode
+        self._key_length = len(entity.key_fields)
         self._columns = FastColumns(tuple(column for column in entity.table.columns if column.path))
         self._lines = line_maker(entity)
 
     def rows(self, raw: msgspec.Raw, synced_at: str) -> Rows:
         """Return the rows of one record; ``synced_at`` is the ISO time its page was read.
 
-        Raises QboError when the record has no Id, because then it cannot be a row.
+        Raises QboError when the record lacks (a part of) its key, because then it cannot be a row.
         """
         if self._always_careful or b"\\u0000" in bytes(raw):
             return self._careful(raw, synced_at)
@@ -59,34 +60,52 @@ class RowMaker:
             return self._careful(raw, synced_at)
 
     def _fast(self, raw: msgspec.Raw, synced_at: str) -> Rows:
-        record = self._decode(raw)
+        record = self._decode(fast_unwrapped(raw) if self.entity.wrapped else raw)
         row = (self._realm_id, *self._columns.read(record), "", synced_at)
-        if not record.Id:
+        if not all(row[1 : 1 + self._key_length]):
             raise UnusualError
         lines: list[Row] = []
         if self._lines is not None:
-            head = (self._realm_id, record.Id)
+            head = row[: 1 + self._key_length]
             lines = [(*head, *cells, synced_at) for cells in self._lines.fast(getattr(record, self.entity.line_field))]
             lines = lines or [self._lines.none(head, synced_at)]
-        return Rows(row, lines, record.MetaData.LastUpdatedTime)
+        return Rows(row, lines)
 
     def _careful(self, raw: msgspec.Raw, synced_at: str) -> Rows:
         payload = careful.parse(bytes(raw))
-        record_id = payload.get("Id")
-        if record_id in (None, ""):
-            raise QboError(f"QuickBooks returned {self.entity.name} without an Id; the record cannot be stored.")
+        if self.entity.wrapped:
+            return Rows(self._row(*self._wrapped_cells(payload), synced_at), [])
+        raw_lines = payload.pop(self.entity.line_field, None) if self._lines is not None else None
+        if not isinstance(raw_lines, list) or not all(isinstance(line, dict) for line in raw_lines):
+            if raw_lines not in (None, ""):
+                payload[self.entity.line_field] = raw_lines  # not lines at all: kept whole in extra
+            raw_lines = []
+        row = self._row(*careful.cells(self._columns.columns, payload, self.drift), synced_at)
         lines: list[Row] = []
         if self._lines is not None:
-            raw_lines = payload.pop(self.entity.line_field, None)
-            if not isinstance(raw_lines, list) or not all(isinstance(line, dict) for line in raw_lines):
-                if raw_lines not in (None, ""):
-                    payload[self.entity.line_field] = raw_lines  # not lines at all: kept whole in extra
-                raw_lines = []
-            head = (self._realm_id, str(record_id))
+            head = row[: 1 + self._key_length]
             lines = [(*head, *cells, synced_at) for cells in self._lines.careful(raw_lines, self.drift)]
             lines = lines or [self._lines.none(head, synced_at)]
-        cells, extra = careful.cells(self._columns.columns, payload, self.drift)
-        updated = payload.get("MetaData")
-        stamp = updated.get("LastUpdatedTime") if isinstance(updated, dict) else None
-        row = (self._realm_id, *cells, careful.json_text(extra), synced_at)
-        return Rows(row, lines, stamp if isinstance(stamp, str) else None)
+        return Rows(row, lines)
+
+    def _wrapped_cells(self, payload: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return the cells of what is inside the wrapper; ``extra`` is laid over the wrapper, so it has its shape."""
+        kind, inner, beside = unwrapped(payload)
+        cells, extra = careful.cells(self._columns.columns, {**inner, WRAPPER: kind}, self.drift)
+        if WRAPPER in inner:
+            extra[WRAPPER] = inner[WRAPPER]
+        self.drift.unknown.update(beside.keys())
+        return cells, {**beside, **({kind: extra} if extra else {})}
+
+    def _row(self, cells: list[Any], extra: dict[str, Any], synced_at: str) -> Row:
+        """Return the row of a record's cells, or refuse a record that nothing can be told by."""
+        missing = [
+            ".".join(column.path)
+            for column, cell in zip(self._columns.columns[: self._key_length], cells, strict=False)
+            if cell in (None, "")
+        ]
+        if missing:
+            raise QboError(
+                f"QuickBooks returned {self.entity.name} without {' and '.join(missing)}; the record cannot be stored."
+            )
+        return (self._realm_id, *cells, careful.json_text(extra), synced_at)

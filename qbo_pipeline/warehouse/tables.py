@@ -137,6 +137,16 @@ api_calls = sa.Table(
     comment="The ledger of QuickBooks API calls: Intuit meters reads by the month.",
 )
 
+unavailable_entities = sa.Table(
+    "unavailable_entities",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("entity", sa.Text, primary_key=True, comment="The entity, as QuickBooks calls it."),
+    sa.Column("reason", sa.Text, nullable=False, comment="What QuickBooks answered."),
+    sa.Column("asked_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    comment="Entities a company does not have (its plan, its region); asked for again after a week.",
+)
+
 
 def comment_statements(*, owned_only: bool) -> str:
     """Return COMMENT ON statements for all our tables, without those that are other programs' too if ``owned_only``."""

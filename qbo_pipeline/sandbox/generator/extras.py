@@ -1,6 +1,9 @@
-"""A few records of the rarer entities, so that none is forgotten: attachments, budgets, templates and the like."""
+"""A few records of the rarer entities, so that none is forgotten: attachments, budgets, templates, rates."""
 
 from __future__ import annotations
+
+import random
+from decimal import Decimal
 
 from qbo_pipeline.sandbox.books import Books
 from qbo_pipeline.sandbox.generator.ledger import DAY, Ledger, dollars, plus_days
@@ -19,6 +22,9 @@ def write_extras(ledger: Ledger) -> None:
         _card_payment(ledger, number)
     for number in range(2):
         _template(ledger, number)
+    _invoice_template(ledger)
+    _daily_rates(ledger)
+    _classifications(ledger)
 
 
 def _keep(ledger: Ledger, entity: str, payload: Payload, when: int) -> None:
@@ -43,6 +49,8 @@ def _attachment(ledger: Ledger, number: int) -> None:
     bills = list(ledger.books.table("Bill").records)
     target = {"EntityRef": {"type": "Bill", "value": bills[number % len(bills)]}, "IncludeOnSend": False}
     payload = {"FileName": f"receipt-{number}.pdf", "Size": 14_000 + number, "ContentType": "application/pdf"}
+    if number == 2:  # a note without a file
+        payload = {"Note": "Paid in cash at the counter; receipt is in the blue folder."}
     _keep(ledger, "Attachable", payload | {"AttachableRef": [target]}, ledger.end - (number + 1) * 90 * DAY)
 
 
@@ -68,3 +76,45 @@ def _template(ledger: Ledger, number: int) -> None:
     key = ledger.books.next_id("RecurringTransaction")
     template = ledger.stamped(key, body | {"RecurDataRef": {"value": key}}, when, when)
     ledger.books.keep("RecurringTransaction", {"Bill": template})
+
+
+def _invoice_template(ledger: Ledger) -> None:
+    when = ledger.end - 150 * DAY
+    info = {"Name": "Garden care, on request", "RecurType": "UnScheduled", "Active": True}
+    price = dollars(12_000)
+    detail = {"ItemRef": ledger.any("Item").ref, "Qty": 1, "UnitPrice": price, "TaxCodeRef": {"value": "NON"}}
+    line = {"Id": "1", "LineNum": 1, "Amount": price, "DetailType": "SalesItemLineDetail"}
+    body: Payload = {"CustomerRef": ledger.any("Customer").ref, "RecurringInfo": info, "CurrencyRef": DOLLARS}
+    body |= {"Line": [line | {"SalesItemLineDetail": detail}], "TotalAmt": price, "Balance": price}
+    key = ledger.books.next_id("RecurringTransaction")
+    template = ledger.stamped(key, body | {"RecurDataRef": {"value": key}}, when, when)
+    ledger.books.keep("RecurringTransaction", {"Invoice": template})
+
+
+def _daily_rates(ledger: Ledger) -> None:
+    """Write what foreign money was worth on each of the last thirty days, beside the monthly rates invoices use."""
+    chance = random.Random(len(ledger.docs))  # of its own, so that nothing else comes out differently
+    for code, about in (("EUR", 10_850), ("CAD", 7_300)):
+        for ago in range(30, 0, -1):
+            when = ledger.end - ago * DAY + DAY // 4
+            pair = {"SourceCurrencyCode": code, "TargetCurrencyCode": "USD"}
+            day = ledger.day_of(when).isoformat()
+            if ledger.books.get("ExchangeRate", f"{code}/USD/{day}") is None:
+                rate = Decimal(about + chance.randrange(-90, 90)).scaleb(-4)
+                times = ledger.stamped("", {}, when, when)["MetaData"]
+                head = {"SyncToken": "0", "domain": "QBO", "sparse": False, "AsOfDate": day}
+                ledger.books.keep("ExchangeRate", head | pair | {"Rate": rate, "MetaData": times})
+
+
+def _classifications(ledger: Ledger) -> None:
+    """Write a part of the tree of tax classifications: lower-case names, no times, no token (Intuit: entity page)."""
+    for root, title, members in (
+        ("V1-00020000", "Goods", ("Plants and seeds", "Garden tools")),
+        ("V1-00100000", "Professional Services", ("Garden design", "Landscaping work")),
+    ):
+        ledger.books.keep("TaxClassification", {"id": root, "code": root, "name": title, "level": "1"})
+        for number, name in enumerate(members, 1):
+            code = f"EUC-{root[3:7]}{number:04}"
+            member: Payload = {"id": f"{code}-{root}", "code": code, "name": name, "level": "2"}
+            member |= {"description": f"{name}, sold or done for a customer", "applicableTo": ["Service", "Inventory"]}
+            ledger.books.keep("TaxClassification", member | {"ParentRef": {"name": title, "value": root}})
