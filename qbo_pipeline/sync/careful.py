@@ -31,7 +31,10 @@ _MOST_DIGITS = 1000
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """Return a JSON object with exact numbers, and without the two kinds of character that Postgres cannot store."""
+    """Return a JSON object with exact numbers, and without what Postgres cannot store.
+
+    That is: NUL characters and lone surrogates (replaced), and numbers beyond a thousand digits (kept as text).
+    """
     try:
         payload = json.loads(raw, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
@@ -100,16 +103,18 @@ def _number_cell(kind: str, given: Any) -> tuple[Any, bool]:
             number = Decimal(given)
         except InvalidOperation:
             return None, False
-    if number is None or not number.is_finite():
-        return None, False
-    _, digits, exponent = number.as_tuple()
-    if len(digits) + abs(int(exponent)) > _MOST_DIGITS:
+    if number is None or not _fits(number):
         return None, False
     if kind == "bigint":
         if number != number.to_integral_value() or not -(2**63) <= number < 2**63:
             return None, False
         return int(number), not isinstance(given, str)
     return number, not isinstance(given, str)
+
+
+def _fits(number: Decimal) -> bool:
+    _, digits, exponent = number.as_tuple()
+    return isinstance(exponent, int) and len(digits) + abs(exponent) <= _MOST_DIGITS
 
 
 def _date_cell(given: Any) -> tuple[str | None, bool]:
@@ -172,6 +177,8 @@ def _unknown(extra: dict[str, Any], known: set[tuple[str, ...]], above: tuple[st
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return _UNSTORABLE.sub("�", value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return value if _fits(Decimal(value)) else str(value)
     if isinstance(value, list):
         return [_storable(inner) for inner in value]
     if isinstance(value, dict):
