@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from qbo_pipeline.catalog.columns import Column
-from qbo_pipeline.errors import QboError
 
 if TYPE_CHECKING:
     from qbo_pipeline.sync.rows import Drift
@@ -33,17 +32,20 @@ _MOST_DIGITS = 1000
 def parse(raw: bytes) -> dict[str, Any]:
     """Return a JSON object with exact numbers, and without what Postgres cannot store.
 
-    That is: NUL characters and lone surrogates (replaced), and numbers beyond a thousand digits (kept as text).
+    NUL characters and lone surrogates are replaced, numbers beyond a thousand digits become text. Raises ValueError,
+    TypeError or RecursionError for what is no JSON object.
     """
-    try:
-        payload = json.loads(raw, parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise QboError(f"QuickBooks returned a record that is not JSON: {type(error).__name__}.") from None
+    payload = json.loads(raw, parse_float=Decimal, parse_int=_integer)
     if not isinstance(payload, dict):
-        raise QboError(f"QuickBooks returned a record that is no object but {type(payload).__name__}.")
+        raise TypeError(f"it is of type {type(payload).__name__}")
     clean = _storable(payload)
     assert isinstance(clean, dict)  # noqa: S101 - narrows for mypy
     return clean
+
+
+def _integer(digits: str) -> int | Decimal:
+    """Python refuses to read integers of more than 4300 digits."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else Decimal(digits)
 
 
 def json_text(value: Any) -> str:
@@ -133,7 +135,8 @@ def _time_cell(given: Any) -> tuple[str | None, bool]:
         instant = datetime.datetime.fromisoformat(given)
         # A time without offset is ambiguous; taken as UTC, and its spelling kept.
         aware = instant if instant.tzinfo else instant.replace(tzinfo=datetime.UTC)
-        return aware.isoformat(), aware.astimezone(_PACIFIC).isoformat() == given
+        # In UTC: Postgres refuses offsets that Python accepts (+16:00, seconds).
+        return aware.astimezone(datetime.UTC).isoformat(), aware.astimezone(_PACIFIC).isoformat() == given
     except (ValueError, OverflowError):
         return None, False
 

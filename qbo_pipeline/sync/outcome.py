@@ -21,6 +21,8 @@ class EntityOutcome:
     cursor_before: datetime | None = None
     cursor_after: datetime | None = None
     error: PipelineError | None = None
+    #: Why this company does not have the entity at all (its plan, its region); no failure.
+    unavailable: str | None = None
     drift: Drift = field(default_factory=Drift)
 
     @property

@@ -21,7 +21,7 @@ import msgspec
 from qbo_pipeline.catalog import Entity, Table
 from qbo_pipeline.catalog.columns import Column
 from qbo_pipeline.catalog.lines import DETAIL_KEY, DETAIL_OF
-from qbo_pipeline.errors import QboError
+from qbo_pipeline.errors import UnusableRecordError
 from qbo_pipeline.sync import careful
 
 #: QuickBooks writes its times in US Pacific whatever the company's own zone.
@@ -73,7 +73,7 @@ _OFFSETS = _Offsets()
 
 def is_usual_time(text: str) -> bool:
     """Say whether ``text`` is a time that rendering gives back letter by letter: seconds, US Pacific offset."""
-    if len(text) != 25 or text[10] != "T" or text[19] not in "+-":
+    if len(text) != 25 or text[10] != "T" or text[19] not in "+-" or text >= "9999":
         return False
     try:
         datetime.datetime.fromisoformat(text)
@@ -99,7 +99,7 @@ class RowMaker:
     def rows(self, raw: msgspec.Raw, synced_at: str) -> Rows:
         """Return the rows of one record; ``synced_at`` is the ISO time its page was read.
 
-        Raises QboError when the record has no Id, because then it cannot be a row.
+        Raises UnusableRecordError when the record cannot be a row: no Id, no JSON object.
         """
         if self._always_careful or b"\\u0000" in bytes(raw):
             return self._careful(raw, synced_at)
@@ -121,10 +121,18 @@ class RowMaker:
         return Rows(row, lines, record.MetaData.LastUpdatedTime)
 
     def _careful(self, raw: msgspec.Raw, synced_at: str) -> Rows:
-        payload = careful.parse(bytes(raw))
+        try:
+            payload = careful.parse(bytes(raw))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UnusableRecordError(
+                f"QuickBooks returned {self.entity.name} that is not a JSON object we can read ({error})."
+            ) from None
         record_id = payload.get("Id")
-        if record_id in (None, ""):
-            raise QboError(f"QuickBooks returned {self.entity.name} without an Id; the record cannot be stored.")
+        if isinstance(record_id, bool) or not isinstance(record_id, str | int) or record_id == "":
+            raise UnusableRecordError(
+                f"QuickBooks returned {self.entity.name} without a usable Id; the record cannot be stored. "
+                "Everything else was; look at the company's newest records, and report it to Intuit."
+            )
         lines: list[Row] = []
         if self._lines is not None:
             raw_lines = payload.pop("Line", None)
@@ -172,7 +180,7 @@ class _Columns:
             cells[i] = "" if text in _WITHOUT_VALUE else text
         for i in self._numbers:
             cells[i] = text = bytes(cells[i]).decode()
-            if text and (text[0] not in "-0123456789" or "e" in text or "E" in text):
+            if text and (text[0] not in "-0123456789" or "e" in text or "E" in text or len(text) > 1000):
                 raise _UnusualError
         return tuple(cells)
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qbo_pipeline.catalog import ENTITIES, Entity, entity_named
-from qbo_pipeline.errors import QboError
+from qbo_pipeline.errors import UnusableRecordError
 from qbo_pipeline.sync.render import canonical, render
 from qbo_pipeline.sync.rows import NO_LINES, Drift, RowMaker, Rows, is_usual_time
 from tests.support.payloads import raw, sample_records
@@ -239,7 +239,7 @@ def test_characters_postgres_cannot_store_are_replaced_not_fatal() -> None:
 
 
 def test_a_record_without_an_id_is_refused_in_one_sentence() -> None:
-    with pytest.raises(QboError, match="Invoice without an Id"):
+    with pytest.raises(UnusableRecordError, match="Invoice without a usable Id"):
         RowMaker(INVOICE, "9130").rows(raw({"TotalAmt": 1}), NOW)
 
 
