@@ -26,7 +26,6 @@ EXAMPLES = {
     "client_id": "",
     "client_secret": "",
     "auth_basic": "",
-    "webhook_verifier_token": "",
 }
 
 
