@@ -1,6 +1,11 @@
 # Everything a newcomer needs. uv is used where it is installed, else fetched into .uv/ from PyPI.
 UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN = $(UV) run --frozen
+# Trust whom the system trusts, where it says so: behind a company's proxy uv's own list of certificates is not enough.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),)
+export UV_SYSTEM_CERTS ?= true
+export UV_NATIVE_TLS ?= true
+endif
 
 .PHONY: setup demo dev test check fix docs lock
 
@@ -29,5 +34,8 @@ lock: $(UV) ## resolve the dependencies again
 	$(UV) lock --upgrade
 
 .uv/bin/uv:
-	@python3 -m venv .uv || { echo "make needs Python's venv module (Debian: apt-get install python3-venv)"; exit 1; }
-	@.uv/bin/pip install --quiet uv
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "make needs Python 3.11 or newer as python3; here it is: $$(python3 --version 2>&1 | head -n 1)"; exit 1; }
+	@python3 -m venv .uv >/dev/null || \
+	  { rm -rf .uv; echo "make needs Python's venv module (Debian: apt-get install python3-venv)"; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv

@@ -10,14 +10,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 import msgspec
 
-from qbo_pipeline.errors import RejectedError
+from qbo_pipeline.errors import RejectedError, RetryableError
 from qbo_pipeline.qbo.environments import Environment
-from qbo_pipeline.qbo.oauth import OAuthClient
+from qbo_pipeline.qbo.oauth import Grant, OAuthClient
 from qbo_pipeline.warehouse.companies import Company, CompanyStore
 
 STATE_SECONDS = 600
@@ -87,12 +87,26 @@ class Connector:
         if not code or not realm_id.isdecimal() or len(realm_id) > 32:
             raise RejectedError("Intuit's answer names no company or brings no code. Start again with 'qbo connect'.")
         grant = self._oauth.exchange(code, self._redirect_uri)
-        info = msgspec.json.decode(self._company_info(realm_id, grant.access_token), type=_Info)
+        info = self._info(realm_id, grant)
         return self._companies.connect(
             realm_id,
             info.company_name or info.legal_name or f"Company {realm_id}",
             environment=self._environment.name,
             base_url=self._environment.api_url,
             grant=grant,
-            books_since=info.metadata.created.astimezone(UTC).date() if info.metadata.created else None,
+            books_since=_day(info.metadata.created),
         )
+
+    def _info(self, realm_id: str, grant: Grant) -> _Info:
+        """Ask for the company's name. The code is spent by now, so a company without a readable one connects too."""
+        try:
+            return msgspec.json.decode(self._company_info(realm_id, grant.access_token), type=_Info)
+        except (msgspec.ValidationError, RetryableError):
+            return _Info()
+
+
+def _day(time: datetime | None) -> date | None:
+    try:
+        return time.astimezone(UTC).date() if time and time.tzinfo else None
+    except OverflowError:
+        return None

@@ -25,7 +25,14 @@ class WarehouseError(PipelineError):
 
 
 class LoadError(PipelineError):
-    """Rows were read from QuickBooks but could not be written to Postgres; cursors did not move."""
+    """Rows were read from QuickBooks but could not be written to Postgres; cursors did not move.
+
+    ``refused_a_value`` says that one of the rows is to blame, not the database being away.
+    """
+
+    def __init__(self, message: str, *, refused_a_value: bool = False) -> None:
+        super().__init__(message)
+        self.refused_a_value = refused_a_value
 
 
 class BusyError(PipelineError):
@@ -70,6 +77,10 @@ class ThrottledError(RetryableError):
 
 class RejectedError(QboError):
     """The same request would be refused again: a bad query, an unknown entity, a wrong client secret."""
+
+
+class UnusableRecordError(RejectedError):
+    """QuickBooks returned a record that cannot be a row: no Id, or no JSON at all."""
 
 
 class NotFoundError(RejectedError):

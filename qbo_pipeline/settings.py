@@ -57,11 +57,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uri: Annotated[
         str, "QBO_REDIRECT_URI", "where Intuit sends people back to after consent; must be registered with your app"
     ] = "http://localhost:8500/callback"
-    webhook_verifier_token: Annotated[
-        str | None,
-        "QBO_WEBHOOK_VERIFIER_TOKEN",
-        "verifier token of your app's webhooks; two, comma-separated, to rotate",
-    ] = None
     state_dir: Annotated[Path, "QBO_STATE_DIR", "folder for the embedded database and what was started"] = Path(".qbo")
 
     def __repr__(self) -> str:

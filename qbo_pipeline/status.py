@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
+from qbo_pipeline.errors import UsageError
 from qbo_pipeline.warehouse.calls import CallLedger
 from qbo_pipeline.warehouse.companies import Company
 from qbo_pipeline.warehouse.runs import RunLog, SyncRun
@@ -18,36 +19,37 @@ class CompanyStatus:
     """One company as ``qbo status`` shows it. ``calls_this_month`` counts QuickBooks API calls."""
 
     company: Company
-    tokens: StoredTokens
+    tokens: StoredTokens | None  #: None when another program removed them
     last_run: SyncRun | None
     calls_this_month: int
 
     @property
     def next_action(self) -> str:
         """What a person should do now; "none" when all is well."""
-        if not self.company.is_active:
+        if not self.company.is_active or self.tokens is None:
             return "reconnect it: qbo connect"
         if self.last_run is None:
             return "load it: qbo sync"
         if self.last_run.status in ("failed", "partial"):
-            return f"see why its last sync {self.last_run.status}: {self.last_run.error}"
+            return f"see why its last sync {_ENDED[self.last_run.status]}: {self.last_run.error}"
+        if self.last_run.status == "running":
+            return "none while its sync runs; if that was killed, the next one repeats it"
         return "none"
 
     def as_row(self) -> dict[str, object]:
         """Return the status as flat, JSON-ready values (the shape of ``qbo status --json``)."""
         run = self.last_run
         now = datetime.now(UTC)
-        refresh_left = self.tokens.refresh_expires_in
+        access_left = self.tokens.expires_in if self.tokens else None
+        refresh_left = self.tokens.refresh_expires_in if self.tokens else None
         return {
             "company": self.company.partition_key,
             "name": self.company.name,
             "realm_id": self.company.realm_id,
             "environment": self.company.environment,
             "status": self.company.status,
-            "access_token_expires_at": (now + self.tokens.expires_in).isoformat(timespec="seconds"),
-            "refresh_token_expires_at": None
-            if refresh_left is None
-            else (now + refresh_left).isoformat(timespec="seconds"),
+            "access_token_expires_at": _after(now, access_left),
+            "refresh_token_expires_at": _after(now, refresh_left),
             "last_sync_at": run.started_at.isoformat(timespec="seconds") if run else None,
             "last_sync_status": run.status if run else None,
             "last_sync_rows": run.rows if run else None,
@@ -56,15 +58,29 @@ class CompanyStatus:
         }
 
 
+_ENDED = {"failed": "failed", "partial": "was partial"}
+
+
+def _after(now: datetime, left: timedelta | None) -> str | None:
+    return None if left is None else (now + left).isoformat(timespec="seconds")
+
+
 def statuses(engine: Engine, companies: list[Company]) -> list[CompanyStatus]:
     """Return the status of each of ``companies``."""
     tokens, runs, ledger = TokenStore(engine), RunLog(engine), CallLedger(engine)
     return [
         CompanyStatus(
             company,
-            tokens.read(company.realm_id),
+            _tokens(tokens, company.realm_id),
             next(iter(runs.latest(company.realm_id)), None),
             sum(ledger.month(realm_id=company.realm_id).values()),
         )
         for company in companies
     ]
+
+
+def _tokens(store: TokenStore, realm_id: str) -> StoredTokens | None:
+    try:
+        return store.read(realm_id)
+    except UsageError:
+        return None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from qbo_pipeline.errors import BusyError, ReauthorizationRequiredError, RetryableError
+from qbo_pipeline.errors import BusyError, ReauthorizationRequiredError, RejectedError, RetryableError
 from qbo_pipeline.qbo.oauth import OAuthClient
 from qbo_pipeline.warehouse.token_store import Due, Lease, StoredTokens, TokenStore
 
@@ -52,7 +52,7 @@ class TokenKeeper:
             return tokens.access_token
         try:
             return self.refresh(realm_id, refused=refused).access_token
-        except RetryableError:
+        except (RetryableError, RejectedError):
             tokens = self._store.read(realm_id)
             if tokens.access_token != refused and tokens.expires_in > timedelta(minutes=1):
                 return tokens.access_token  # it still works; the next call tries to renew again
@@ -68,8 +68,8 @@ class TokenKeeper:
             if tokens.access_token != refused and not tokens.is_due(DUE):
                 return tokens
             lease = self._store.claim(realm_id, self._owner, only_generation=tokens.generation)
-            if lease is not None:
-                return self._renew(lease)
+            if lease is not None and self._renew(lease):
+                return self._store.read(realm_id)
             if self._monotonic() > give_up_at:
                 raise BusyError(
                     f"Another process has been renewing the tokens of company {realm_id} for {PATIENCE:.0f} seconds; "
@@ -77,7 +77,8 @@ class TokenKeeper:
                 )
             self._sleep(random.uniform(0.05, 0.5))  # noqa: S311 - spreads the waiting processes, no secret
 
-    def _renew(self, lease: Lease) -> StoredTokens:
+    def _renew(self, lease: Lease) -> bool:
+        """Renew and store; False when somebody overtook us, so that what is stored now is theirs."""
         if not lease.refresh_token:
             self._store.mark_needs_reauthorization(lease.realm_id, "no refresh token is stored", lease=lease)
             raise _reconnect(lease.realm_id)
@@ -90,8 +91,7 @@ class TokenKeeper:
             self._store.release(lease, error=str(error), intuit_tid=getattr(error, "intuit_tid", None))
             raise
         # Durable before use: nobody sees the new access token until the pair is committed.
-        self._store.commit(lease, grant)
-        return self._store.read(lease.realm_id)
+        return self._store.commit(lease, grant)
 
 
 def _reconnect(realm_id: str) -> ReauthorizationRequiredError:

@@ -6,9 +6,6 @@ words on the command line are exit code 2. Heavy imports happen inside commands,
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
 import click
 
 from qbo_pipeline.cli.attachments import attachments
@@ -16,34 +13,17 @@ from qbo_pipeline.cli.books import show, status, sync
 from qbo_pipeline.cli.connect import connect
 from qbo_pipeline.cli.database import db
 from qbo_pipeline.cli.demo import demo
+from qbo_pipeline.cli.failures import Door
 from qbo_pipeline.cli.sandbox import sandbox
 from qbo_pipeline.cli.services import down, up
-from qbo_pipeline.errors import PipelineError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
 @click.version_option(package_name="qbo-pipeline")
-@click.pass_context
-def main(context: click.Context, debug: bool) -> None:
+def main(debug: bool) -> None:
     """QuickBooks Online books in your own Postgres: complete, exact, fresh and proven."""
-    context.obj = debug
 
-
-class _Door(click.Group):
-    """Turns failures we foresee into one sentence, whatever command they come from."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except PipelineError as error:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(1)
-
-
-main.__class__ = _Door
 
 for command in (demo, up, down, db, connect, sync, show, status, attachments, sandbox):
     main.add_command(command)

@@ -34,7 +34,7 @@ def pull(company: str | None, folder: Path | None, as_json: bool) -> None:
     found = books.company(company)
     folder = folder or Path("attachments") / found.partition_key
     progress = Progress(quiet=as_json)
-    with progress.shown(f"Fetching the attached files of {found.name} …"):
+    with progress.step(f"Attached files of {found.name}"):
         pulled = list(books.pull_attachments(found, folder, progress=progress.say))
     counts = Counter(each.result for each in pulled)
     if as_json:

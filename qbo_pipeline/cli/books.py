@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qbo_pipeline.cli.failures import sentence
+from qbo_pipeline.cli.local import check_answers
 from qbo_pipeline.cli.terminal import Progress, company_option, json_option, print_json, print_table
-from qbo_pipeline.errors import UsageError
+from qbo_pipeline.errors import PipelineError, UsageError
+from qbo_pipeline.sync.outcome import Outcome
 
 if TYPE_CHECKING:
-    from qbo_pipeline.sync.outcome import Outcome
+    from qbo_pipeline.books import Books
+    from qbo_pipeline.catalog import Entity
     from qbo_pipeline.sync.window import Window
     from qbo_pipeline.warehouse.companies import Company
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--full", is_flag=True, help="Read everything, whatever was read before.")
 @click.option("--since", metavar="DATE", help="Read again what was created from this day on (YYYY-MM-DD).")
-@click.option("--until", metavar="DATE", help="… up to this day, not included; today's end if left out.")
+@click.option("--until", metavar="DATE", help="… up to this day, not included; up to now if left out.")
 @json_option
 def sync(
     company: str | None, words: tuple[str, ...], full: bool, since: str | None, until: str | None, as_json: bool
@@ -38,20 +42,37 @@ def sync(
     entities = tuple(entity for entity in ENTITIES if not wanted or entity in wanted)
     books = Books()
     companies = [books.company(company)] if company else books.connected() or [books.company(None)]
-    documents = []
-    progress = Progress(quiet=as_json)
-    for each in companies:
-        with progress.shown(f"Syncing {each.name} …"):
-            outcome = books.sync(
-                each.realm_id, entities, window, trigger="cli", progress=progress, on_wait=progress.say
-            )
-        documents.append(_document(each, outcome, window))
-        if not as_json:
-            _print(each, outcome, window)
+    # What cannot work for any company is said once, not once per company.
+    _ = books.oauth
+    check_answers(books.settings)
+    documents = [_sync_one(books, each, entities, window, Progress(quiet=as_json), as_json) for each in companies]
     if as_json:
         print_json({"companies": documents})
     if any(not document["ok"] for document in documents):
         sys.exit(1)
+
+
+def _sync_one(
+    books: Books, company: Company, entities: tuple[Entity, ...], window: Window, progress: Progress, as_json: bool
+) -> dict[str, Any]:
+    """Sync a company and return its part of the document; its failure is its own, the others are still synced."""
+    try:
+        with progress.step(f"Sync of {company.name}"):
+            outcome = books.sync(
+                company.realm_id, entities, window, trigger="cli", progress=progress, on_wait=progress.say
+            )
+    except PipelineError as error:
+        said = sentence(error)
+        click.echo(f"Error: {company.partition_key}: {said}", err=True)
+        return {**_document(company, Outcome(company.realm_id, []), window), "ok": False, "error": said}
+    if not as_json:
+        _print(company, outcome, window)
+    failures: dict[str, list[str]] = {}
+    for each in outcome.failed:
+        failures.setdefault(str(each.error), []).append(each.entity.name)
+    for reason, names in failures.items():  # one reason often keeps many entities back
+        click.echo(f"Error: {company.partition_key}, {', '.join(names)}: {reason}", err=True)
+    return _document(company, outcome, window)
 
 
 def _window(full: bool, since: str | None, until: str | None) -> Window:
@@ -79,9 +100,11 @@ def _day(option: str, text: str) -> datetime:
 def _document(company: Company, outcome: Outcome, window: Window) -> dict[str, Any]:
     return {
         "company": company.partition_key,
+        "name": company.name,
         "realm_id": company.realm_id,
         "window": str(window),
         "ok": not outcome.failed,
+        "error": None,
         "rows": outcome.rows,
         "calls": outcome.calls,
         "entities": [
@@ -101,9 +124,9 @@ def _document(company: Company, outcome: Outcome, window: Window) -> dict[str, A
 
 
 def _print(company: Company, outcome: Outcome, window: Window) -> None:
-    click.echo(f"{company.name} ({company.realm_id}), {window}: {outcome.rows:,} rows, {outcome.calls} API calls")
+    click.echo(f"\n{company.name} ({company.realm_id}), {window}: {outcome.rows:,} rows, {outcome.calls} API calls\n")
     rows: list[list[object]] = [
-        [each.entity.name, each.records, each.lines or "", each.error or "ok"] for each in outcome.entities
+        [each.entity.name, each.records, each.lines or "", "ok" if each.ok else "failed"] for each in outcome.entities
     ]
     print_table(("entity", "records", "lines", "result"), rows, right=("records", "lines"))
 
@@ -135,4 +158,11 @@ def status(as_json: bool) -> None:
         click.echo("No company is connected yet: run 'qbo connect' (or 'qbo demo' to look around).")
     else:
         for row in rows:
-            print_table(("", str(row["name"])), [[key.replace("_", " "), value] for key, value in row.items()])
+            click.echo(f"\n{row.pop('name')}\n")
+            print_table(("", ""), [[key.replace("_", " "), _said(value)] for key, value in row.items()])
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import webbrowser
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import click
 
+from qbo_pipeline.cli.local import check_answers
+from qbo_pipeline.cli.processes import check_port
 from qbo_pipeline.errors import BusyError, PipelineError, SettingsError
 
+if TYPE_CHECKING:
+    from qbo_pipeline.settings import Settings
+
 _WAIT_SECONDS = 600
+_SHOWN_SECONDS = 3
 
 
 @click.command()
@@ -22,41 +30,51 @@ def connect(no_browser: bool) -> None:
     from qbo_pipeline.books import Books
 
     books = Books()
-    with _Callback(books.settings.redirect_uri) as callback:
+    _ = books.oauth  # keys that are missing are missed before anybody is asked for consent
+    check_answers(books.settings)
+    with _Callback(books.settings) as callback:
         address = books.connector.begin()
         click.echo(f"Open this address to connect a company:\n\n  {address}\n")
-        if not no_browser:
+        if not no_browser and _has_browser():
             webbrowser.open(address)
         company = books.connector.complete(callback.answer())
     click.echo(f"Connected {company.name} ({company.realm_id}). Load its books with: qbo sync")
 
 
+def _has_browser() -> bool:
+    """Tell whether a window can open; a browser of the terminal would take over the screen."""
+    return sys.platform in ("darwin", "win32") or any(
+        os.environ.get(n) for n in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    )
+
+
 class _Callback:
     """Listens at the redirect address, on loopback, for the one answer."""
 
-    def __init__(self, redirect_uri: str) -> None:
-        parts = urlsplit(redirect_uri)
-        if parts.hostname not in ("localhost", "127.0.0.1"):
+    def __init__(self, settings: Settings) -> None:
+        if not settings.redirects_here:
             raise SettingsError(
-                f"QBO_REDIRECT_URI is {redirect_uri}, which is not on this machine. Use a http://localhost address for "
-                "'qbo connect', or connect through the web app at that address."
+                f"QBO_REDIRECT_URI is {settings.redirect_uri}, which is not on this machine. Use a http://localhost "
+                "address for 'qbo connect', or connect through the web app at that address."
             )
+        parts = urlsplit(settings.redirect_uri)
         self._path = parts.path or "/"
-        self._answered = threading.Event()
+        self._answered, self._shown = threading.Event(), threading.Event()
         self._query: dict[str, str] = {}
+        advice = f"if the web app runs there, connect at {parts.scheme}://{parts.netloc}/connect instead"
+        check_port(settings.web_port, "of QBO_REDIRECT_URI", advice)
         try:
-            self._server = HTTPServer(("127.0.0.1", parts.port or 80), self._handler())
+            self._server = ThreadingHTTPServer(("127.0.0.1", settings.web_port), self._handler())
         except OSError:
-            raise BusyError(
-                f"Port {parts.port or 80} of QBO_REDIRECT_URI is taken. If the web app of 'qbo up' runs there, connect "
-                f"at {parts.scheme}://{parts.netloc}/connect instead."
-            ) from None
+            raise BusyError(f"Port {settings.web_port} of QBO_REDIRECT_URI is taken: {advice}.") from None
 
     def __enter__(self) -> _Callback:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._answered.is_set():
+            self._shown.wait(_SHOWN_SECONDS)  # the browser is on its way to the page that says so
         self._server.shutdown()
         self._server.server_close()
 
@@ -74,6 +92,7 @@ class _Callback:
                 parts = urlsplit(self.path)
                 if parts.path == "/done":
                     self._say(200, "QuickBooks has answered. You can close this window and go back to the terminal.")
+                    callback._shown.set()
                 elif parts.path != callback._path:
                     self._say(404, "Nothing here.")
                 else:

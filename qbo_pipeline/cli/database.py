@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from qbo_pipeline.cli.terminal import json_option, print_json
@@ -69,8 +71,9 @@ def url(psql: bool) -> None:
     from qbo_pipeline.warehouse.engine import plain_url
 
     books = Books()
-    address = plain_url(books.database.url.render_as_string(hide_password=False))
-    if psql and books.embedded is not None:
-        click.echo(books.embedded.psql_command())
+    if books.embedded is not None:
+        address = plain_url(books.embedded.ensure())
+        click.echo(books.embedded.psql_command() if psql else address)
     else:
-        click.echo(f"psql '{address}'" if psql else address)
+        address = plain_url(books.settings.database_url or "")
+        click.echo(f"psql {shlex.quote(address)}" if psql else address)

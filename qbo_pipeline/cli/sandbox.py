@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 
 import click
 
+from qbo_pipeline.cli.local import check_folder
+from qbo_pipeline.cli.summary import files_document, print_files
 from qbo_pipeline.errors import BusyError
 
 
@@ -23,21 +26,58 @@ def sandbox() -> None:
 @click.option(
     "--books",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
     help="Folder of real QuickBooks payload files to serve as a company's books.",
 )
 @click.option("--no-throttle", is_flag=True, help="Do not enforce Intuit's rate limits.")
 def serve(port: int, seed: int, invoices: int, books: Path | None, no_throttle: bool) -> None:
     """Serve it on loopback until Ctrl-C."""
     from qbo_pipeline.sandbox.server import serve as run
-    from qbo_pipeline.settings import load_settings, note_service
+    from qbo_pipeline.settings import forget_service, load_settings
 
+    if books is not None:
+        check_folder(books)
     state_dir = load_settings().state_dir
+    announced: list[str] = []
 
     def ready(url: str) -> None:
-        note_service(state_dir, "quickbooks", url)
-        click.echo(f"A local QuickBooks answers at {url}  (Ctrl-C stops it)")
+        announced.append(url)
+        # In a thread of its own: whoever calls us is the server that is to be asked.
+        Thread(target=_announce, args=(url, state_dir), daemon=True).start()
 
     try:
         run(port=port, seed=seed, invoices=invoices, books=books, throttle=not no_throttle, ready=ready)
     except OSError as error:
-        raise BusyError(str(error)) from None
+        raise BusyError(error.strerror or str(error)) from None
+    finally:
+        for url in announced:
+            forget_service(state_dir, "quickbooks", url)
+
+
+def _announce(url: str, state_dir: Path) -> None:
+    """Say where it answers and what it serves, and let the other commands find it, unless they know another."""
+    import requests
+
+    from qbo_pipeline.settings import note_service, services
+
+    known = services(state_dir).get("quickbooks")
+    if known is None or known == url or not _answers(known):
+        note_service(state_dir, "quickbooks", url)
+    else:
+        click.echo(f"Note: other qbo commands here go on using {known}; set QBO_LOCAL_URL={url} to use this one.")
+    companies = requests.get(f"{url}/_sandbox/companies", timeout=60).json()["companies"]
+    report = requests.get(f"{url}/_sandbox/health", timeout=60).json()["loaded"]
+    click.echo(f"A local QuickBooks answers at {url}  (Ctrl-C stops it)")
+    for company in companies:
+        click.echo(f"  {company['realm']}  {company['name']}: {sum(company['counts'].values()):,} records")
+    if report is not None:
+        print_files(files_document(report))
+
+
+def _answers(url: str) -> bool:
+    import requests
+
+    try:
+        return requests.get(f"{url}/_sandbox/health", timeout=5).ok
+    except requests.RequestException:
+        return False

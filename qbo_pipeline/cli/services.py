@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
-from qbo_pipeline.cli.supervisor import Program, Supervisor, free_port, leftovers, stop_processes
-from qbo_pipeline.errors import BusyError
-from qbo_pipeline.settings import EVENT_BATCHES, note_service
+from qbo_pipeline.cli.processes import check_port
+from qbo_pipeline.cli.running import running, stop_running
+from qbo_pipeline.cli.supervisor import Program
+from qbo_pipeline.cli.terminal import Progress, json_option, print_json
+from qbo_pipeline.errors import SettingsError
+from qbo_pipeline.settings import EVENT_BATCHES
 
 if TYPE_CHECKING:
     from qbo_pipeline.books import Books
@@ -32,73 +33,63 @@ def up(database_only: bool, ui_port: int) -> None:
     from qbo_pipeline.books import Books
 
     books = Books()
-    for sentence in books.upgrade():
-        click.echo(f"- {sentence}")
     if database_only:
-        _note_in_dotenv({"DAGSTER_PG_URL": books.dagster_url})
-        click.echo("The database is running; 'dagster dev' and the other qbo commands find it. 'qbo down' stops it.")
+        _start_database(books)
         return
-    with running(books.settings.state_dir) as supervisor:
-        dagster = dagster_program(books, ui_port)
-        web = web_program(books)
-        for program in (web, dagster):
-            supervisor.start(program)
-        click.echo("Starting Dagster …")
-        for program in (web, dagster):
-            supervisor.wait_until_ready(program)
-        click.echo(f"Dagster   {dagster.url}\nWeb app   {web.url.removesuffix('/healthz')}\nCtrl-C stops both.")
+    _check_quickbooks(books)
+    progress = Progress()
+    with running(books.settings.state_dir, progress) as supervisor:
+        with progress.step("Postgres"):
+            done = books.upgrade()
+        for sentence in done:
+            progress.say(sentence)
+        check_port(ui_port, "for Dagster's UI", "stop what listens there, or choose another with --ui-port")
+        web_port = books.settings.web_port
+        check_port(web_port, "for the web app (QBO_REDIRECT_URI)", "stop what listens there, or choose another address")
+        web, dagster = web_program(books, web_port), dagster_program(books, ui_port)
+        with progress.step("Dagster and the web app"):
+            for program in (web, dagster):
+                supervisor.start(program)
+            for program in (web, dagster):
+                supervisor.wait_until_ready(program)
+        click.echo(f"\n  Dagster   {dagster.url}\n  Web app   {web.url}\n\nCtrl-C stops both; the database goes on.")
         supervisor.watch()
 
 
+def _start_database(books: Books) -> None:
+    for sentence in books.upgrade():
+        click.echo(f"- {sentence}")
+    path = note_in_dotenv({"DAGSTER_PG_URL": books.dagster_url})
+    stop = " 'qbo down' stops it." if books.embedded else ""
+    click.echo(f"The database is ready, and 'dagster dev' in this folder finds it through {path.name}.{stop}")
+
+
+def _check_quickbooks(books: Books) -> None:
+    """Raise for settings of a real QuickBooks that cannot work; a local one may be started later."""
+    if books.settings.environment != "local":
+        _ = books.settings.credentials, books.environment
+        return
+    try:
+        _ = books.environment
+    except SettingsError as error:
+        click.echo(f"Note: {error}", err=True)
+
+
 @click.command()
-def down() -> None:
+@json_option
+def down(as_json: bool) -> None:
     """Stop everything 'qbo up' or 'qbo demo' started, the embedded database included."""
     from qbo_pipeline.settings import load_settings
     from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 
     settings = load_settings()
-    stopped = []
-    if left := leftovers(settings.state_dir):
-        stop_processes(left)
-        (settings.state_dir / "processes.json").unlink(missing_ok=True)
-        stopped.append(f"{len(left)} programs")
-    if not settings.database_url and EmbeddedPostgres(settings.state_dir).stop():
-        stopped.append("the embedded Postgres")
+    programs = stop_running(settings.state_dir)
+    database = not settings.database_url and EmbeddedPostgres(settings.state_dir).stop()
+    if as_json:
+        print_json({"stopped": {"programs": programs, "database": database}})
+        return
+    stopped = [*(["the programs"] if programs else []), *(["the embedded Postgres"] if database else [])]
     click.echo(f"Stopped {' and '.join(stopped)}." if stopped else "Nothing was running.")
-
-
-@contextmanager
-def running(state_dir: Path) -> Iterator[Supervisor]:
-    """Hold the one supervisor of a state folder; on the way out stop all it started.
-
-    Raises BusyError when another one is at work.
-    """
-    import signal
-
-    import filelock
-
-    state_dir.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(state_dir / "supervisor.lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise BusyError(
-            "'qbo up' or 'qbo demo' is running here already; stop it with Ctrl-C (or 'qbo down') first."
-        ) from None
-    supervisor = Supervisor(state_dir)
-    supervisor.stop_leftovers()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield supervisor
-    except KeyboardInterrupt:
-        click.echo("\nStopping …")
-    finally:
-        # A second Ctrl-C must not interrupt the stopping half-way.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        supervisor.stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, before)
-        lock.release()
 
 
 def dagster_home(state_dir: Path) -> Path:
@@ -109,34 +100,31 @@ def dagster_home(state_dir: Path) -> Path:
     return home
 
 
-def dagster_program(books: Books, port: int, environment: Mapping[str, str] | None = None) -> Program:
+def dagster_program(books: Books, port: int) -> Program:
     """Return the program that runs Dagster's UI, daemon and code server."""
-    port = free_port(port)
-    url = f"http://127.0.0.1:{port}"
-    note_service(books.settings.state_dir, "dagster", url)
+    listen = ["-h", "127.0.0.1", "-p", str(port)]
     return Program(
         "dagster",
-        ["-W", "ignore", "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port), "-m", "qbo_pipeline.definitions"],
-        url,
+        ["-W", "ignore", "-m", "dagster", "dev", *listen, "-m", "qbo_pipeline.definitions"],
+        port,
+        "/server_info",
         {
             **EVENT_BATCHES,
             "DAGSTER_HOME": str(dagster_home(books.settings.state_dir)),
             "DAGSTER_PG_URL": books.dagster_url,
             "QBO_STATE_DIR": str(books.settings.state_dir),
-            **(environment or {}),
         },
     )
 
 
-def web_program(books: Books, environment: Mapping[str, str] | None = None) -> Program:
-    """Return the program that serves the web app, at the port of the redirect address."""
-    port = urlsplit(books.settings.redirect_uri).port or 8500
-    note_service(books.settings.state_dir, "web", f"http://127.0.0.1:{port}")
+def web_program(books: Books, port: int) -> Program:
+    """Return the program that serves the web app."""
     return Program(
         "web",
         ["-m", "qbo_pipeline.web", "--port", str(port)],
-        f"http://127.0.0.1:{port}/healthz",
-        {"QBO_STATE_DIR": str(books.settings.state_dir), **(environment or {})},
+        port,
+        "/healthz",
+        {"QBO_STATE_DIR": str(books.settings.state_dir)},
     )
 
 
@@ -146,7 +134,8 @@ def _dagster_yaml() -> Path:
     return Path(qbo_pipeline.__file__).parent.parent / "dagster.yaml"
 
 
-def _note_in_dotenv(values: Mapping[str, str]) -> None:
+def note_in_dotenv(values: Mapping[str, str]) -> Path:
+    """Set variables in .env of the working folder, and make it readable for its owner only: they hold passwords."""
     from dotenv import set_key
 
     path = Path.cwd() / ".env"
@@ -154,3 +143,5 @@ def _note_in_dotenv(values: Mapping[str, str]) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     for name, value in values.items():
         set_key(path, name, value)
+    path.chmod(0o600)
+    return path

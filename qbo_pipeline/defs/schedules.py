@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from qbo_pipeline.defs.jobs import sync
-from qbo_pipeline.defs.partitions import current_month, key
+from qbo_pipeline.defs.partitions import COMPANIES, current_month, key
 from qbo_pipeline.defs.resources import Books
 from qbo_pipeline.errors import PipelineError
 
@@ -26,6 +26,9 @@ def hourly(
     except PipelineError as error:
         yield dg.SkipReason(str(error))
         return
+    # The companies sensor adds a partition within a minute; a run for one that is missing would stop all the others.
+    known = set(context.instance.get_dynamic_partitions(str(COMPANIES.name)))
+    ready = [company for company in ready if company.partition_key in known]
     if not ready:
         yield dg.SkipReason("No company is connected and loaded yet.")
     tick = context.scheduled_execution_time

@@ -1,6 +1,6 @@
 """Two watchers: new companies get partitions and a first load; tokens are renewed before they age."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -34,7 +34,11 @@ def companies(context: dg.SensorEvaluationContext, books: dg.ResourceParam[Books
         return dg.SkipReason(str(error))
     known = set(context.instance.get_dynamic_partitions(str(COMPANIES.name)))
     new = [company.partition_key for company in connected if company.partition_key not in known]
-    first_loads = [company for company in connected if company.is_active and company.initial_load_at is None]
+    first_loads = [
+        company
+        for company in connected
+        if company.is_active and company.initial_load_at is None and not _is_running(context, company)
+    ]
     return dg.SensorResult(
         dynamic_partitions_requests=[COMPANIES.build_add_request(new)] if new else [],
         run_requests=[first_load_request(company) for company in first_loads],
@@ -42,13 +46,24 @@ def companies(context: dg.SensorEvaluationContext, books: dg.ResourceParam[Books
 
 
 def first_load_request(company: Company) -> dg.RunRequest:
-    """Ask for one run over every month of a company, so that the partition colours are honest from the start."""
+    """Ask for one run over every month of a company, so that the partition colours are honest from the start.
+
+    One that fails is tried again in the next hour.
+    """
     return dg.RunRequest(
-        run_key=f"first-load:{company.realm_id}:{company.connected_at.isoformat()}",
+        run_key=f"first-load:{company.realm_id}:{datetime.now(UTC):%Y-%m-%dT%H}",
         tags={**every_month(company), "quickbooks/realm": company.realm_id},
         run_config=FULL_SYNC,
     )
 
+
+def _is_running(context: dg.SensorEvaluationContext, company: Company) -> bool:
+    filters = dg.RunsFilter(tags={"quickbooks/realm": company.realm_id}, statuses=_UNFINISHED)
+    return bool(context.instance.get_runs(filters, limit=1))
+
+
+#: After a refresh that failed, the next one waits this long.
+_PAUSE = timedelta(minutes=5)
 
 #: Run config of a sync that reads everything.
 FULL_SYNC = {"ops": {"sync_company": {"config": {"mode": "full"}}}}
@@ -86,4 +101,11 @@ def token_freshness(
     filters = dg.RunsFilter(job_name=refresh_tokens.name, statuses=_UNFINISHED)
     if context.instance.get_runs(filters, limit=1):
         return dg.SkipReason("A refresh is under way.")
+    failed = dg.RunsFilter(
+        job_name=refresh_tokens.name,
+        statuses=[dg.DagsterRunStatus.FAILURE],
+        updated_after=datetime.now(UTC) - _PAUSE,
+    )
+    if context.instance.get_runs(failed, limit=1):
+        return dg.SkipReason("The last refresh failed; trying again when it is five minutes old.")
     return dg.RunRequest(tags={"quickbooks/companies": ", ".join(company.partition_key for company in due)})

@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from qbo_pipeline.catalog.columns import Column
-from qbo_pipeline.errors import QboError
 
 if TYPE_CHECKING:
     from qbo_pipeline.sync.drift import Drift
@@ -31,16 +30,22 @@ _MOST_DIGITS = 1000
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """Return a JSON object with exact numbers, and without the two kinds of character that Postgres cannot store."""
-    try:
-        payload = json.loads(raw, parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise QboError(f"QuickBooks returned a record that is not JSON: {type(error).__name__}.") from None
+    """Return a JSON object with exact numbers, and without what Postgres cannot store.
+
+    NUL characters and lone surrogates are replaced, numbers beyond a thousand digits become text. Raises ValueError,
+    TypeError or RecursionError for what is no JSON object.
+    """
+    payload = json.loads(raw, parse_float=Decimal, parse_int=_integer)
     if not isinstance(payload, dict):
-        raise QboError(f"QuickBooks returned a record that is no object but {type(payload).__name__}.")
+        raise TypeError(f"it is of type {type(payload).__name__}")
     clean = _storable(payload)
     assert isinstance(clean, dict)  # noqa: S101 - narrows for mypy
     return clean
+
+
+def _integer(digits: str) -> int | Decimal:
+    """Python refuses to read integers of more than 4300 digits."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else Decimal(digits)
 
 
 def json_text(value: Any) -> str:
@@ -100,16 +105,18 @@ def _number_cell(kind: str, given: Any) -> tuple[Any, bool]:
             number = Decimal(given)
         except InvalidOperation:
             return None, False
-    if number is None or not number.is_finite():
-        return None, False
-    _, digits, exponent = number.as_tuple()
-    if len(digits) + abs(int(exponent)) > _MOST_DIGITS:
+    if number is None or not _fits(number):
         return None, False
     if kind == "bigint":
         if number != number.to_integral_value() or not -(2**63) <= number < 2**63:
             return None, False
         return int(number), not isinstance(given, str)
     return number, not isinstance(given, str)
+
+
+def _fits(number: Decimal) -> bool:
+    _, digits, exponent = number.as_tuple()
+    return isinstance(exponent, int) and len(digits) + abs(exponent) <= _MOST_DIGITS
 
 
 def _date_cell(given: Any) -> tuple[str | None, bool]:
@@ -128,7 +135,8 @@ def _time_cell(given: Any) -> tuple[str | None, bool]:
         instant = datetime.datetime.fromisoformat(given)
         # A time without offset is ambiguous; taken as UTC, and its spelling kept.
         aware = instant if instant.tzinfo else instant.replace(tzinfo=datetime.UTC)
-        return aware.isoformat(), aware.astimezone(_PACIFIC).isoformat() == given
+        # In UTC: Postgres refuses offsets that Python accepts (+16:00, seconds).
+        return aware.astimezone(datetime.UTC).isoformat(), aware.astimezone(_PACIFIC).isoformat() == given
     except (ValueError, OverflowError):
         return None, False
 
@@ -172,6 +180,8 @@ def _unknown(extra: dict[str, Any], known: set[tuple[str, ...]], above: tuple[st
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return _UNSTORABLE.sub("�", value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return value if _fits(Decimal(value)) else str(value)
     if isinstance(value, list):
         return [_storable(inner) for inner in value]
     if isinstance(value, dict):

@@ -6,11 +6,7 @@ impossible value keeps only its own entity back.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 from sqlalchemy import Engine
 
@@ -19,6 +15,7 @@ from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.loader import load
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.resources import Reader, Reading
+from qbo_pipeline.sync.scratch import scratch_folder
 from qbo_pipeline.sync.window import INCREMENTAL, Window
 from qbo_pipeline.warehouse.entity_tables import ensure_tables
 
@@ -41,13 +38,15 @@ def sync_company(
     url = engine.url.render_as_string(hide_password=False)
 
     def attempt(these: tuple[Entity, ...], *, careful: bool = False) -> list[EntityOutcome]:
-        with _folder() as folder:
+        with scratch_folder() as folder:
             reading = Reading(realm_id, reader, window, folder, always_careful=careful, progress=progress)
             return load(these, reading, url)
 
     try:
         return Outcome(realm_id, attempt(entities))
-    except LoadError:
+    except LoadError as error:
+        if not error.refused_a_value:
+            raise
         return Outcome(realm_id, [_alone(entity, attempt) for entity in entities])
 
 
@@ -56,12 +55,3 @@ def _alone(entity: Entity, attempt: Callable[..., list[EntityOutcome]]) -> Entit
         return attempt((entity,), careful=True)[0]
     except LoadError as error:
         return EntityOutcome(entity, error=error)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="qbo-rows-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

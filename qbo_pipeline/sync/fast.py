@@ -45,7 +45,7 @@ _OFFSETS = _Offsets()
 
 def is_usual_time(text: str) -> bool:
     """Say whether ``text`` is a time that rendering gives back letter by letter: seconds, US Pacific offset."""
-    if len(text) != 25 or text[10] != "T" or text[19] not in "+-":
+    if len(text) != 25 or text[10] != "T" or text[19] not in "+-" or text >= "9999":
         return False
     try:
         datetime.datetime.fromisoformat(text)
@@ -80,6 +80,6 @@ class FastColumns:
             cells[i] = "" if text in _WITHOUT_VALUE else text
         for i in self._numbers:
             cells[i] = text = bytes(cells[i]).decode()
-            if text and (text[0] not in "-0123456789" or "e" in text or "E" in text):
+            if text and (text[0] not in "-0123456789" or "e" in text or "E" in text or len(text) > 1000):
                 raise UnusualError
         return tuple(cells)

@@ -61,6 +61,7 @@ class EntityFiles:
 def _opened(table: Table, folder: Path) -> _File:
     path = folder / f"{table.name}.csv"
     handle = path.open("w", newline="", encoding="utf-8")
-    writer = csv.writer(handle, lineterminator="\n")
+    # Not "\n" alone: csv quotes only the characters of its own line end, and a bare "\r" in a memo would break COPY.
+    writer = csv.writer(handle, lineterminator="\r\n")
     writer.writerow(table.column_names)
     return _File(path, handle, writer)

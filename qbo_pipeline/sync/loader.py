@@ -6,11 +6,7 @@ run leaves behind can wedge or mislead the next one.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import re
 
 import dlt
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -21,6 +17,7 @@ from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.destination import exact_postgres
 from qbo_pipeline.sync.outcome import EntityOutcome
 from qbo_pipeline.sync.resources import Reading, books, staging_schema
+from qbo_pipeline.sync.scratch import scratch_folder
 
 
 def load(entities: tuple[Entity, ...], reading: Reading, database_url: str) -> list[EntityOutcome]:
@@ -29,7 +26,7 @@ def load(entities: tuple[Entity, ...], reading: Reading, database_url: str) -> l
     An entity that cannot be read is reported in its outcome. Raises LoadError when what was read cannot be written.
     """
     staging = staging_schema(reading.realm_id)
-    with _working_directory() as working, _dlt_settings():
+    with scratch_folder() as working:
         pipeline = dlt.pipeline(
             f"quickbooks_{reading.realm_id}",
             pipelines_dir=str(working),
@@ -42,7 +39,9 @@ def load(entities: tuple[Entity, ...], reading: Reading, database_url: str) -> l
         try:
             pipeline.run(books(entities, reading, staging), loader_file_format="csv")
         except PipelineStepFailed as failure:
-            if failure.step != "load":
+            if not isinstance(failure.exception, Exception):
+                raise failure.exception from None  # Ctrl-C, or cancelled in Dagster
+            if failure.step in ("extract", "normalize"):
                 raise  # reading reports its own failures; anything else up to here is a bug of ours
             raise _explained(failure, reading.realm_id) from None
     return [reading.outcomes[entity.name] for entity in entities]
@@ -54,32 +53,14 @@ def _explained(failure: PipelineStepFailed, realm_id: str) -> LoadError:
     cause: BaseException | None = failure
     while cause is not None and cause not in seen:
         seen.append(cause)
-        cause = cause.__cause__ or cause.__context__
+        cause = getattr(cause, "client_exception", None) or cause.__cause__ or cause.__context__
     state = next((str(code) for each in seen if (code := getattr(each, "pgcode", None))), None)
     job = next((str(name).split(".")[0] for each in seen if (name := getattr(each, "job_id", None))), None)
     where = f" into {SCHEMA}.{job}" if job else ""
     what = f"Postgres error {state}" if state else type(seen[-1]).__name__
     return LoadError(
         f"Loading company {realm_id}{where} failed with {what}; no cursor moved, "
-        "so the next sync reads the same records again."
+        "so the next sync reads the same records again.",
+        # Class 21 to 23: a value or a row that Postgres refuses, rather than Postgres being away.
+        refused_a_value=bool(state and re.match("2[123]", state)),
     )
-
-
-@contextmanager
-def _working_directory() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="qbo-load-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _dlt_settings() -> Iterator[None]:
-    """Settings dlt only takes from its configuration: no telemetry, staging emptied, few connections, quiet logs."""
-    dlt.config["runtime.dlthub_telemetry"] = False
-    dlt.config["runtime.log_level"] = "CRITICAL"
-    dlt.config["load.truncate_staging_dataset"] = True
-    dlt.config["load.workers"] = 4
-    dlt.config["normalize.workers"] = 1
-    yield

@@ -107,7 +107,7 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float | Decimal):
-        return {"number": format(Decimal(str(value)).normalize(), "f")}
+        return {"number": format(Decimal(str(value)).normalize() + 0, "f")}  # + 0: Postgres knows no negative zero
     if isinstance(value, dict):
         members = {key: _canonical(inner) for key, inner in value.items()}
         return {key: inner for key, inner in members.items() if inner not in (None, "", {}, [])}

@@ -16,7 +16,7 @@ import msgspec
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.catalog.templates import WRAPPER
-from qbo_pipeline.errors import QboError
+from qbo_pipeline.errors import UnusableRecordError
 from qbo_pipeline.sync import careful
 from qbo_pipeline.sync.drift import Drift
 from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError
@@ -50,7 +50,7 @@ class RowMaker:
     def rows(self, raw: msgspec.Raw, synced_at: str) -> Rows:
         """Return the rows of one record; ``synced_at`` is the ISO time its page was read.
 
-        Raises QboError when the record lacks (a part of) its key, because then it cannot be a row.
+        Raises UnusableRecordError when the record cannot be a row: it lacks its key, or is no JSON object.
         """
         if self._always_careful or b"\\u0000" in bytes(raw):
             return self._careful(raw, synced_at)
@@ -72,7 +72,12 @@ class RowMaker:
         return Rows(row, lines)
 
     def _careful(self, raw: msgspec.Raw, synced_at: str) -> Rows:
-        payload = careful.parse(bytes(raw))
+        try:
+            payload = careful.parse(bytes(raw))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UnusableRecordError(
+                f"QuickBooks returned {self.entity.name} that is not a JSON object we can read ({error})."
+            ) from None
         if self.entity.wrapped:
             return Rows(self._row(*self._wrapped_cells(payload), synced_at), [])
         raw_lines = payload.pop(self.entity.line_field, None) if self._lines is not None else None
@@ -105,7 +110,8 @@ class RowMaker:
             if cell in (None, "")
         ]
         if missing:
-            raise QboError(
-                f"QuickBooks returned {self.entity.name} without {' and '.join(missing)}; the record cannot be stored."
+            raise UnusableRecordError(
+                f"QuickBooks returned {self.entity.name} without a usable {' and '.join(missing)}; the record cannot "
+                "be stored. Everything else was; look at the company's newest records, and report it to Intuit."
             )
         return (self._realm_id, *cells, careful.json_text(extra), synced_at)

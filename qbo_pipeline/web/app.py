@@ -5,11 +5,15 @@ It listens on loopback; put a reverse proxy with TLS before it to let Intuit or 
 
 from __future__ import annotations
 
+import secrets
 from html import escape
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -29,27 +33,32 @@ p.problem{{color:#b00020}}</style>
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 
 
+#: So many sentences are kept for pages that are still to be fetched.
+_MOST_PROBLEMS = 20
+
+
 def create_app(books: Books) -> Starlette:
     """Return the app over one installation's books."""
+    # A redirect carries only the key of a sentence: no link can make this page say what we did not.
+    problems: dict[str, str] = {}
 
     async def home(request: Request) -> Response:
+        message = _problem(problems.get(request.query_params.get("problem", ""), ""))
         try:
             connected = await run_in_threadpool(books.connected)
-        except PipelineError as error:
-            return HTMLResponse(_PAGE.format(message=_problem(str(error)), companies=""), 503, _HEADERS)
+        except (PipelineError, OperationalError) as error:
+            return HTMLResponse(_PAGE.format(message=_problem(_sentence(error)), companies=""), 503, _HEADERS)
         rows = "".join(
             f"<tr><td>{escape(each.name)}<td>{escape(each.realm_id)}<td>{escape(each.status)}" for each in connected
         )
         table = f"<table><tr><th>Company<th>Realm<th>Status{rows}</table>" if rows else "<p>None is connected yet.</p>"
-        problem = request.query_params.get("problem")
-        message = _problem(problem) if problem else ""
         return HTMLResponse(_PAGE.format(message=message, companies=table), headers=_HEADERS)
 
     async def connect(_: Request) -> Response:
         try:
             address = await run_in_threadpool(lambda: books.connector.begin())
-        except PipelineError as error:
-            return RedirectResponse(f"/?problem={quote(str(error))}", 302, _HEADERS)
+        except (PipelineError, OperationalError) as error:
+            return explained(error)
         return RedirectResponse(address, 302, _HEADERS)
 
     async def callback(request: Request) -> Response:
@@ -57,23 +66,37 @@ def create_app(books: Books) -> Starlette:
         answer = dict(request.query_params)
         try:
             await run_in_threadpool(lambda: books.connector.complete(answer))
-        except PipelineError as error:
-            return RedirectResponse(f"/?problem={quote(str(error))}", 302, _HEADERS)
+        except (PipelineError, OperationalError) as error:
+            return explained(error)
         return RedirectResponse("/", 302, _HEADERS)
+
+    def explained(error: Exception) -> Response:
+        while len(problems) >= _MOST_PROBLEMS:
+            del problems[next(iter(problems))]
+        key = secrets.token_urlsafe(8)
+        problems[key] = _sentence(error)
+        return RedirectResponse(f"/?problem={key}", 302, _HEADERS)
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    path = urlsplit(books.settings.redirect_uri).path or "/callback"
+    redirect = urlsplit(books.settings.redirect_uri)
+    # Other names for this machine, as a hostile page may give it one (DNS rebinding), are not answered.
+    hosts = ["localhost", "127.0.0.1", redirect.hostname or "localhost"]
     return Starlette(
         routes=[
             Route("/", home),
             Route("/connect", connect),
-            Route(path, callback),
+            Route(redirect.path or "/callback", callback),
             Route("/healthz", health),
-        ]
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
     )
 
 
+def _sentence(error: Exception) -> str:
+    return str(error) if isinstance(error, PipelineError) else "Postgres does not answer; try again in a moment."
+
+
 def _problem(sentence: str) -> str:
-    return f'<p class="problem">{escape(sentence[:500])}</p>'
+    return f'<p class="problem">{escape(sentence[:500])}</p>' if sentence else ""

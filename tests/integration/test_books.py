@@ -281,6 +281,33 @@ def test_an_answer_to_no_request_of_ours_is_refused(books: Books) -> None:
         books.connector.complete({"state": "forged", "code": "x", "realmId": REALM})
 
 
+@pytest.mark.parametrize(
+    "info",
+    [
+        b'{"CompanyName": 7}',
+        b'{"MetaData": {"CreateTime": ""}}',
+        b'{"MetaData": {"CreateTime": "0001-01-01T00:00:00+14:00"}}',
+    ],
+)
+def test_a_company_with_an_odd_record_of_its_own_connects_all_the_same(
+    books: Books, quickbooks: Sandbox, info: bytes
+) -> None:
+    """The consent code is spent by then: giving up would lose the tokens."""
+    import msgspec
+
+    books.connector._company_info = lambda *_: msgspec.Raw(info)
+    company = quickbooks.connect(books)
+    assert (company.name, company.books_since) == (f"Company {REALM}", None)
+
+
+def test_a_company_whose_tokens_somebody_removed_asks_to_be_connected(books: Books, company: Company) -> None:
+    with books.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM quickbooks.tokens"))
+    (status,) = books.statuses()
+    assert "qbo connect" in status.next_action
+    assert status.as_row()["access_token_expires_at"] is None
+
+
 def test_a_state_is_good_once(books: Books, quickbooks: Sandbox) -> None:
     from urllib.parse import parse_qsl, urlsplit
 

@@ -84,6 +84,20 @@ def test_who_was_overtaken_uses_what_is_stored_not_what_it_got(
     assert books.keeper.access_token(REALM) == newest
 
 
+def test_a_refresher_that_was_overtaken_hands_out_the_newer_token(
+    books: Books, quickbooks: Sandbox, company: Company
+) -> None:
+    class Overtaken(TokenStore):
+        def commit(self, lease: Any, grant: Any, **more: Any) -> bool:
+            quickbooks.connect(books)
+            return super().commit(lease, grant, **more)
+
+    refused = books.keeper.access_token(REALM)
+    token = TokenKeeper(Overtaken(books.engine), books.oauth).access_token(REALM, refused=refused)
+    assert token == books.keeper.access_token(REALM)
+    assert token != refused
+
+
 def test_a_token_that_still_works_is_used_while_intuit_is_down(
     books: Books, quickbooks: Sandbox, company: Company
 ) -> None:

@@ -34,7 +34,7 @@ class ScriptedReader:
         self.asked.append((entity.name, since))
         script = self.script.get(entity.name, [])
         for page in script or [[]]:
-            if isinstance(page, Exception):
+            if isinstance(page, BaseException):
                 raise page
             yield ScriptedPage([raw(payload) for payload in page], self.time)
 

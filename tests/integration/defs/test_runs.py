@@ -29,7 +29,7 @@ INVOICES = dg.AssetKey(["quickbooks", "invoices"])
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
+    with dg.instance_for_test() as made:
         yield made
 
 
@@ -226,6 +226,48 @@ def test_a_new_company_gets_its_partition_and_its_first_load(
     assert run(books, instance, tags=dict(request.tags), run_config=request.run_config).success
     again = companies.evaluate_tick(dg.build_sensor_context(instance=instance, resources={"books": books}))
     assert (again.run_requests, again.dynamic_partitions_requests) == ([], [])
+
+
+def test_a_first_load_that_failed_is_asked_for_again_an_hour_later(
+    books: Books, company: Company, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = []
+    for hour in (14, 14, 15):
+        monkeypatch.setattr("qbo_pipeline.defs.sensors.datetime", _Clock(datetime(2026, 11, 23, hour, tzinfo=UTC)))
+        data = companies.evaluate_tick(dg.build_sensor_context(instance=instance, resources={"books": books}))
+        keys += [request.run_key for request in data.run_requests or ()]
+    assert keys[0] == keys[1] != keys[2]
+
+
+class _Clock:
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+
+    def now(self, _: Any) -> datetime:
+        return self._now
+
+
+def test_a_company_dagster_does_not_know_yet_does_not_stop_the_others(
+    books: Books, loaded: Company, instance: dg.DagsterInstance
+) -> None:
+    """A company that was loaded from the command line has no partition until the companies sensor has seen it."""
+    assert tick(books, instance) == ([], "No company is connected and loaded yet.")
+    add(instance, loaded.partition_key)
+    assert len(tick(books, instance)[0]) == 1
+
+
+def test_after_a_failed_refresh_the_sensor_waits(
+    books: Books, quickbooks: Sandbox, company: Company, instance: dg.DagsterInstance
+) -> None:
+    with books.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE quickbooks.tokens SET expires_at = expires_at - interval '51 minutes'"))
+    quickbooks.tell("/faults", {"match": {"path": "tokens/bearer"}, "times": 1, "fault": "http_503_html"})
+    assert len(freshness(books, instance)[0]) == 1
+    result = defs.resolve_job_def("refresh_tokens").execute_in_process(
+        instance=instance, resources={"books": books}, raise_on_error=False
+    )
+    assert not result.success
+    assert freshness(books, instance) == ([], "The last refresh failed; trying again when it is five minutes old.")
 
 
 def freshness(books: Books, instance: dg.DagsterInstance) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -12,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from qbo_pipeline.catalog import ENTITIES, Entity, entity_named, tables
-from qbo_pipeline.errors import RejectedError, UnauthorizedError
+from qbo_pipeline.errors import LoadError, RejectedError, UnauthorizedError, UnavailableError
 from qbo_pipeline.sync.company import sync_company
 from qbo_pipeline.sync.outcome import Outcome
 from qbo_pipeline.sync.render import canonical, render
@@ -108,6 +110,105 @@ def test_of_a_record_read_twice_in_one_load_the_later_reading_counts(engine: sa.
     assert amounts(engine, "1") == []
 
 
+def test_a_record_that_comes_twice_in_one_page_is_stored_once(engine: sa.Engine) -> None:
+    outcome = sync(engine, ScriptedReader({"Invoice": [[invoice("1", 10, 20), invoice("2", 5), invoice("1", 7)]]}))
+    assert outcome.failed == []
+    assert (amounts(engine, "1"), amounts(engine, "2")) == ([7], [5])
+
+
+def test_a_record_that_cannot_be_a_row_keeps_the_entity_red_and_the_others_loaded(engine: sa.Engine) -> None:
+    reader = ScriptedReader({"Invoice": [[invoice("1", 1), {"TotalAmt": 5}, {"Id": True}, invoice("2", 2)]]})
+    (outcome,) = sync(engine, reader).failed
+    assert "without a usable Id" in str(outcome.error)
+    assert rows(engine, "SELECT id FROM quickbooks.invoices ORDER BY id") == [("1",), ("2",)]
+    again = ScriptedReader()
+    sync(engine, again)
+    assert again.asked == [("Invoice", None)], "the cursor stays until every record is in"
+
+
+def test_what_a_company_does_not_have_is_no_failure(engine: sa.Engine) -> None:
+    outcome = sync(engine, ScriptedReader({"Invoice": [UnavailableError("5020")]}), INVOICE, CUSTOMER)
+    assert outcome.failed == []
+    assert outcome.entities[0].unavailable == "5020"
+
+
+ODD: list[dict[str, Any]] = [
+    {
+        "Id": "1",
+        "MetaData": {"CreateTime": "2026-01-05T10:00:00+16:00", "LastUpdatedTime": "2026-01-05T10:00:00+00:00:30"},
+    },
+    {"Id": "2", "MetaData": {"LastUpdatedTime": "9999-12-31T16:00:00-08:00"}, "TxnDate": "9999-12-31"},
+    {
+        "Id": "3",
+        "TotalAmt": Decimal("1e200000"),
+        "Balance": Decimal("-0.00"),
+        "BillAddr": {"Long": Decimal("1e-20000")},
+    },
+    {"Id": "4", "TotalAmt": 10**999, "DocNumber": ["a", {"b": 1}], "TxnDate": "0000-00-00"},
+]
+
+
+def test_values_no_column_can_hold_stop_nothing(engine: sa.Engine) -> None:
+    outcome = sync(engine, ScriptedReader({"Invoice": [ODD]}))
+    assert outcome.failed == []
+    for payload in (ODD[0], ODD[1], ODD[3]):
+        assert canonical(shown(engine, INVOICE, str(payload["Id"]))) == canonical(payload)
+    assert shown(engine, INVOICE, "3")["TotalAmt"] == "1E+200000"
+
+
+def test_a_database_that_is_away_is_no_reason_to_read_everything_again(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading is metered: only a value that Postgres refuses is worth a second look, entity by entity."""
+
+    def away(*_: Any) -> Any:
+        raise LoadError("Postgres error 57P01")
+
+    monkeypatch.setattr("qbo_pipeline.sync.company.load", away)
+    with pytest.raises(LoadError, match="57P01"):
+        sync(engine, ScriptedReader(), INVOICE, CUSTOMER)
+
+
+def test_an_interruption_is_passed_on_and_nothing_is_read_twice(engine: sa.Engine) -> None:
+    reader = ScriptedReader({"Invoice": [KeyboardInterrupt()]})  # type: ignore[list-item]
+    with pytest.raises(KeyboardInterrupt):
+        sync(engine, reader, INVOICE, CUSTOMER)
+    assert [name for name, _ in reader.asked] == ["Invoice"]
+
+
+def test_a_refused_row_is_shown_nowhere(database_url: str, tmp_path: Path) -> None:
+    """dlt logs the whole row by default, and Dagster keeps what a run prints."""
+    program = f"""
+import sys
+import sqlalchemy as sa
+from qbo_pipeline.warehouse.engine import open_engine
+from tests.integration.sync.test_loading import INVOICE, ScriptedReader, invoice, sync
+engine = open_engine({database_url!r})
+sync(engine, ScriptedReader())
+with engine.begin() as connection:
+    connection.execute(sa.text("ALTER TABLE quickbooks.invoices ADD CHECK (private_note <> 'CANARY')"))
+outcome = sync(engine, ScriptedReader({{"Invoice": [[invoice("1", 1, PrivateNote="CANARY")]]}}))
+print(outcome.failed[0].error)
+"""
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "failed with Postgres error 23514" in answer.stdout, answer.stderr
+    assert "CANARY" not in answer.stdout + answer.stderr
+
+
+def test_dlt_neither_phones_home_nor_takes_over_signals(engine: sa.Engine) -> None:
+    import signal
+
+    from dlt.common import logger
+    from dlt.common.runtime import anon_tracker
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    sync(engine, ScriptedReader())
+    assert anon_tracker._ANON_TRACKER_ENDPOINT is None
+    assert logger.LOGGER is not None
+    assert logger.LOGGER.level == 50
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
 def test_loading_the_same_again_changes_nothing_but_the_time_it_was_read(engine: sa.Engine) -> None:
     def everything() -> list[Any]:
         return rows(engine, "SELECT id, total_amt, extra FROM quickbooks.invoices ORDER BY id")
@@ -163,7 +264,20 @@ def test_numbers_arrive_digit_by_digit(engine: sa.Engine, amount: str) -> None:
     assert (format(stored, "f"), format(line, "f")) == (format(Decimal(amount), "f"),) * 2
 
 
-AWKWARD = ['quo"te', "new\nline", "\\.", "a\n\\.\nb", "\\N", ",;\t", "NULL", "it's", "🧾 Ünïcode", " padded "]
+AWKWARD = [
+    'quo"te',
+    "new\nline",
+    "carriage\rreturn",
+    "both\r\n",
+    "\\.",
+    "a\n\\.\nb",
+    "\\N",
+    ",;\t",
+    "NULL",
+    "it's",
+    "🧾 Ünïcode",
+    " padded ",
+]
 
 
 def test_awkward_text_arrives_letter_by_letter(engine: sa.Engine) -> None:
@@ -197,19 +311,19 @@ def test_a_refused_connection_stops_asking_for_the_rest(engine: sa.Engine) -> No
 
 
 def test_one_value_postgres_refuses_keeps_only_its_own_entity_back(engine: sa.Engine) -> None:
-    """The careful path takes what the fast one trusts; here a lone surrogate inside a jsonb column."""
+    """The fast path trusts what is inside a jsonb column; here a number that Postgres cannot store."""
     import msgspec
 
     class Reader(ScriptedReader):
         def pages(self, entity: Entity, window: Window, since: Any) -> Any:
             for page in super().pages(entity, window, since):
                 if entity is INVOICE:
-                    page.records = [msgspec.Raw(b'{"Id":"1","BillAddr":{"Line1":"\\ud800"},"TotalAmt":5}')]
+                    page.records = [msgspec.Raw(b'{"Id":"1","BillAddr":{"Long":1e400000},"TotalAmt":5}')]
                 yield page
 
     outcome = sync(engine, Reader({"Customer": [[{"Id": "7"}]]}), INVOICE, CUSTOMER)
     assert outcome.failed == []
-    assert rows(engine, "SELECT bill_addr->>'Line1', total_amt FROM quickbooks.invoices") == [("\ufffd", Decimal(5))]
+    assert rows(engine, "SELECT bill_addr->>'Long', total_amt FROM quickbooks.invoices") == [("1E+400000", Decimal(5))]
     assert rows(engine, "SELECT id FROM quickbooks.customers") == [("7",)]
 
 
