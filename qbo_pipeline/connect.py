@@ -101,7 +101,7 @@ class Connector:
         """Ask for the company's name. The code is spent by now, so a company without a readable one connects too."""
         try:
             return msgspec.json.decode(self._company_info(realm_id, grant.access_token), type=_Info)
-        except (msgspec.ValidationError, RetryableError):
+        except (msgspec.ValidationError, RetryableError, RejectedError):
             return _Info()
 
 

@@ -24,6 +24,7 @@ def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(str(COMPANIES.name), [company.partition_key])
+        _end_killed_runs(instance, company)
         result = defs.resolve_job_def("sync").execute_in_process(
             instance=instance,
             resources={"books": books},
@@ -31,6 +32,7 @@ def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -
             partition_key=None if first else key(company.partition_key, current_month(datetime.now(UTC))),
             tags={
                 "quickbooks/realm": company.realm_id,
+                _HERE: "true",
                 **(every_month(company) if first else {}),
             },
             raise_on_error=False,
@@ -42,3 +44,15 @@ def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -
             if event.is_step_failure
         ]
         raise PipelineError(f"The sync of {company.name} failed: {'; '.join(failures) or 'see its run in Dagster'}")
+
+
+#: Tag of runs that happen in the process that asked for them: nobody else can notice that such a run was killed.
+_HERE = "quickbooks/in_process"
+
+
+def _end_killed_runs(instance: dg.DagsterInstance, company: Company) -> None:
+    """Mark runs of ours that never ended as failed, or their company would wait for them for ever."""
+    statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED]
+    filters = dg.RunsFilter(tags={_HERE: "true", "quickbooks/realm": company.realm_id}, statuses=statuses)
+    for run in instance.get_runs(filters):
+        instance.report_run_failed(run, "The process of this run was killed.")

@@ -8,6 +8,7 @@ failed read leaves it where it was. An entity that fails yields nothing and does
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,20 +106,19 @@ def _reading_resource(entity: Entity, reading: Reading) -> DltResource:
         if reading.broken is not None:
             outcome.error = reading.broken
             return
-        files = EntityFiles(entity, reading.folder)
-        try:
-            asked_at = _read(entity, reading, files, outcome)
-        except UnavailableError as error:
-            outcome.unavailable = str(error)
-            files.close()
-            return
-        except PipelineError as error:
-            outcome.error, outcome.records, outcome.lines = error, 0, 0
-            if isinstance(error, ReauthorizationRequiredError | UnauthorizedError):
-                reading.broken = error
-            files.close()
-            return
-        yield {name: (path, rows) for name, path, rows in files.finish()}
+        with closing(EntityFiles(entity, reading.folder)) as files:
+            try:
+                asked_at = _read(entity, reading, files, outcome)
+            except UnavailableError as error:
+                outcome.unavailable = str(error)
+                return
+            except PipelineError as error:
+                outcome.error, outcome.records, outcome.lines = error, 0, 0
+                if isinstance(error, ReauthorizationRequiredError | UnauthorizedError):
+                    reading.broken = error
+                return
+            made = {name: (path, rows) for name, path, rows in files.finish()}
+        yield made
         if outcome.ok and reading.window.moves_cursor and asked_at is not None and _worth_moving(outcome, asked_at):
             cursors[entity.name] = asked_at.isoformat()
             outcome.cursor_after = asked_at
