@@ -23,6 +23,8 @@ def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -
     first = company.initial_load_at is None
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with dg.DagsterInstance.get() as instance:
+        # A pool of connections: a first load plans every table for every month, and Dagster opens two for each.
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=5)
         instance.add_dynamic_partitions(str(COMPANIES.name), [company.partition_key])
         _end_killed_runs(instance, company)
         result = defs.resolve_job_def("sync").execute_in_process(
@@ -38,12 +40,13 @@ def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -
             raise_on_error=False,
         )
     if not result.success:
-        failures = [
-            str(event.step_failure_data.user_failure_data or event.step_failure_data.error)
-            for event in result.all_events
-            if event.is_step_failure
-        ]
-        raise PipelineError(f"The sync of {company.name} failed: {'; '.join(failures) or 'see its run in Dagster'}")
+        failures = "; ".join(_said(event) for event in result.all_events if event.is_step_failure)
+        raise PipelineError(f"The sync of {company.name} failed: {failures or 'see its run in Dagster'}")
+
+
+def _said(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    return str(data.user_failure_data.description if data.user_failure_data else data.error)
 
 
 #: Tag of runs that happen in the process that asked for them: nobody else can notice that such a run was killed.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import ENTITIES
+from qbo_pipeline.errors import BusyError
+from qbo_pipeline.sync.outcome import Outcome
 from qbo_pipeline.sync.render import canonical
 from qbo_pipeline.warehouse.companies import Company
 from tests.integration.cli.conftest import Terminal
@@ -71,6 +74,27 @@ def test_one_company_that_fails_does_not_keep_the_others_back(
     assert documents[second.realm_id]["ok"] is False
     assert second.partition_key in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_company_that_cannot_be_synced_at_all_does_not_keep_the_others_back(
+    terminal: Terminal, books: Books, company: Company, quickbooks: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quickbooks.tell("/companies", {"realm": "9130000000000077", "name": "A Busy Company", "seed": 7, "invoices": 3})
+    busy = quickbooks.connect(books, "9130000000000077")
+    really = Books.sync
+
+    def sync(self: Books, word: str | None, *arguments: Any, **more: Any) -> Outcome:
+        if word == busy.realm_id:
+            raise BusyError("Company 9130000000000077 is being synced by somebody else.")
+        return really(self, word, *arguments, **more)
+
+    monkeypatch.setattr(Books, "sync", sync)
+    result = terminal.type("sync", "--entity", "Customer", "--json")
+    assert result.exit_code == 1
+    documents = {each["realm_id"]: each for each in json.loads(result.stdout)["companies"]}
+    assert documents[REALM]["ok"] is True
+    assert documents[busy.realm_id]["error"] == "Company 9130000000000077 is being synced by somebody else."
+    assert documents[busy.realm_id]["entities"] == []
 
 
 def test_an_entity_that_fails_is_named_and_the_exit_code_says_so(
