@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from qbo_pipeline.catalog.fields import MEMBER_SUFFIX, ModificationMetaData, Ref, Timestamp
+from qbo_pipeline.catalog.choices import OneOf
+from qbo_pipeline.catalog.fields import MEMBER_SUFFIX, ModificationMetaData, Ref, Timestamp, TypedRef
 
 Kind = Literal["text", "numeric", "boolean", "date", "bigint", "timestamptz", "jsonb"]
 
@@ -47,6 +48,8 @@ class Column:
     description: str
     path: tuple[str, ...] = ()
     nullable: bool = True
+    #: Values it is known to take; empty where QuickBooks does not choose from a list.
+    values: frozenset[str] = frozenset()
 
 
 def snake_case(name: str) -> str:
@@ -65,10 +68,12 @@ def columns_of(record: type[msgspec.Struct]) -> Iterator[Column]:
         yield from _columns_of_field(field.name, hint)
 
 
-def lines_of(record: type[msgspec.Struct]) -> type[msgspec.Struct] | None:
-    """Return the line class of a transaction, None for records without lines."""
-    hint = typing.get_type_hints(record).get("Line")
-    return typing.get_args(hint)[0] if hint else None
+def lines_of(record: type[msgspec.Struct]) -> tuple[str, type[msgspec.Struct]] | None:
+    """Return the field that holds a record's lines and their class, None for records without lines."""
+    for name, hint in typing.get_type_hints(record).items():
+        if typing.get_origin(hint) is list:
+            return name, typing.get_args(hint)[0]
+    return None
 
 
 def _columns_of_field(name: str, hint: Any) -> Iterator[Column]:
@@ -80,8 +85,8 @@ def _columns_of_field(name: str, hint: Any) -> Iterator[Column]:
                 yield from _ref_columns(base, (name, member), _META_ABOUT[member])
             else:
                 yield Column(base, "timestamptz", _META_ABOUT[member], (name, member))
-    elif bare is Ref:
-        yield from _ref_columns(snake_case(name.removesuffix("Ref")), (name,), about)
+    elif bare in (Ref, TypedRef):
+        yield from _ref_columns(snake_case(name.removesuffix("Ref")), (name,), about, bare)
     elif bare in MEMBER_SUFFIX:
         (member,) = MEMBER_SUFFIX[bare]
         yield Column(snake_case(name), "text", about, (name, member))
@@ -90,23 +95,33 @@ def _columns_of_field(name: str, hint: Any) -> Iterator[Column]:
             yield Column(
                 f"{snake_case(name)}_{column.name.removeprefix(snake_case(name) + '_')}",
                 column.kind,
-                f"{about}: {column.description}" if column.description else about,
+                ": ".join(filter(None, (about, column.description))),
                 (name, *column.path),
+                values=column.values,
             )
     else:
-        yield Column(snake_case(name), _KINDS[bare] if bare is not Timestamp else "timestamptz", about, (name,))
+        kind = _KINDS[bare] if bare is not Timestamp else "timestamptz"
+        yield Column(snake_case(name), kind, about, (name,), values=_values(hint))
 
 
-def _ref_columns(base: str, path: tuple[str, ...], about: str) -> Iterator[Column]:
-    for member, suffix in MEMBER_SUFFIX[Ref].items():
-        what = "id" if member == "value" else "name, as QuickBooks gave it with this record"
-        yield Column(base + suffix, "text", f"{about}: {what}", (*path, member))
+_REF_ABOUT = {"value": "id", "name": "name, as QuickBooks gave it with this record", "type": "kind of record"}
+
+
+def _ref_columns(base: str, path: tuple[str, ...], about: str, kind: type = Ref) -> Iterator[Column]:
+    for member, suffix in MEMBER_SUFFIX[kind].items():
+        yield Column(base + suffix, "text", f"{about}: {_REF_ABOUT[member]}", (*path, member))
 
 
 def _description(hint: Any) -> str:
     if typing.get_origin(hint) is Annotated:
         return next((m for m in hint.__metadata__ if isinstance(m, str)), "") or _description(hint.__origin__)
     return ""
+
+
+def _values(hint: Any) -> frozenset[str]:
+    if typing.get_origin(hint) is Annotated:
+        return next((mark.values for mark in hint.__metadata__ if isinstance(mark, OneOf)), frozenset())
+    return frozenset()
 
 
 def _bare_type(hint: Any) -> Any:

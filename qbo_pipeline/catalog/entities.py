@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import Literal
 
@@ -11,8 +13,12 @@ import msgspec
 
 from qbo_pipeline.catalog.columns import Column, columns_of, lines_of
 from qbo_pipeline.catalog.lines import DETAIL_OF, Line
+from qbo_pipeline.errors import UsageError
 
-Group = Literal["company", "sales", "purchases", "accounting", "taxes"]
+Group = Literal["company", "sales", "purchases", "accounting", "taxes", "people"]
+#: How an entity is read: by query, what changed since last time; by query, for the currencies the company uses; or
+#: whole, from an address of its own.
+Reads = Literal["query", "per currency", "list"]
 
 REALM = Column("realm_id", "text", "QuickBooks company the row belongs to", nullable=False)
 EXTRA = Column("extra", "jsonb", "whatever the other columns cannot give back exactly: fields new to us, odd spellings")
@@ -22,6 +28,7 @@ SYNCED = Column("synced_at", "timestamptz", "when this row was read from QuickBo
 _FIRST = (
     "Id",
     "SyncToken",
+    "TxnType",
     "DocNumber",
     "TxnDate",
     "DueDate",
@@ -58,9 +65,16 @@ class Entity:
     table_name: str
     group: Group
     singular: str = ""  #: Postgres spelling of one record; names the line table and its parent column
+    line_table_name: str = ""  #: where that is not ``<singular>_lines``
     active: bool = False  #: made inactive (Active = false) rather than deleted; hidden from queries unless asked for
     cdc: bool = True  #: offered by change data capture
     singleton: bool = False  #: exactly one record per company, which cannot be filtered by time
+    answers_as: str = ""  #: key of its records in answers, where that is not its name
+    key_fields: tuple[str, ...] = ("Id",)  #: fields that together say which record it is
+    reads: Reads = "query"
+    wrapped: bool = False  #: each record comes in an object named after its kind: ``{"Invoice": {...}}``
+    #: Fields that come out differently at every read: stored as they came, and never a difference between two records.
+    volatile: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -72,20 +86,33 @@ class Entity:
         """Path of single reads: ``taxcode``."""
         return self.name.lower()
 
+    @property
+    def json_key(self) -> str:
+        """Key of its records in QuickBooks' answers."""
+        return self.answers_as or self.name
+
     @cached_property
-    def line_record(self) -> type[Line] | None:
-        return lines_of(self.record)  # type: ignore[return-value]
+    def line_field(self) -> str:
+        """Field that holds a record's lines: ``Line``, ``BudgetDetail``; empty for records without lines."""
+        found = lines_of(self.record)
+        return found[0] if found else ""
+
+    @cached_property
+    def line_record(self) -> type[msgspec.Struct] | None:
+        found = lines_of(self.record)
+        return found[1] if found else None
 
     @cached_property
     def table(self) -> Table:
         columns = sorted(columns_of(self.record), key=_rank)
-        id_column = Column("id", "text", columns[0].description, ("Id",), nullable=False)
+        key = [replace(_column_of(field, columns), nullable=False) for field in self.key_fields]
+        others = [column for column in columns if column.path[0] not in self.key_fields]
         times = [("realm_id", name) for name in ("updated_at", "txn_date") if any(c.name == name for c in columns)]
         return Table(
             name=self.table_name,
             description=inspect.getdoc(self.record) or "",
-            columns=(REALM, id_column, *columns[1:], EXTRA, SYNCED),
-            key=("realm_id", "id"),
+            columns=(REALM, *key, *others, EXTRA, SYNCED),
+            key=("realm_id", *(column.name for column in key)),
             indexes=tuple(times),
         )
 
@@ -93,33 +120,71 @@ class Entity:
     def line_table(self) -> Table | None:
         if self.line_record is None:
             return None
-        details = {f.name for f in msgspec.structs.fields(self.line_record)} - {
-            f.name for f in msgspec.structs.fields(Line)
-        }
-        head = [c for c in columns_of(self.line_record) if c.path[0] not in details and c.name != "id"]
-        detail = columns_of(DETAIL_OF[self.line_record])
         parent = f"{self.singular}_id"
+        name = self.line_table_name or f"{self.singular}_lines"
+        belongs_to = f"the {self.singular.replace('_', ' ')} the line belongs to"
         return Table(
-            name=f"{self.singular}_lines",
+            name=name,
             description=f"Lines of {self.table_name}, one row each.",
             columns=(
                 REALM,
-                Column(parent, "text", f"the {self.singular.replace('_', ' ')} the line belongs to", nullable=False),
-                Column("position", "bigint", "place in the transaction, from 0", nullable=False),
-                Column("group_position", "bigint", "position of the group line it belongs to; null for ordinary lines"),
-                Column("line_id", "text", "line id within its transaction; often absent, may be reissued", ("Id",)),
-                *head,
-                *detail,
-                Column("detail", "jsonb", "the detail object as QuickBooks gave it"),
+                Column(parent, "text", belongs_to, nullable=False),
+                Column("position", "bigint", "place in the record, from 0", nullable=False),
+                *_line_columns(self.line_record),
                 EXTRA,
                 SYNCED,
             ),
             key=("realm_id", parent, "position"),
         )
 
+    @cached_property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns that say which record of a company a row is."""
+        return self.table.columns[1 : 1 + len(self.key_fields)]
+
+    def key_of(self, word: str) -> tuple[str, ...]:
+        """Return the key a person means by ``word``: an Id, or for a natural key its parts (``EUR-USD-2026-11-23``).
+
+        Raises UsageError when ``word`` cannot be one.
+        """
+        parts = tuple(word.split("-", len(self.key_fields) - 1))
+        dates = [part for part, column in zip(parts, self.key_columns, strict=False) if column.kind == "date"]
+        if len(parts) != len(self.key_fields) or not all(parts) or not all(map(_is_date, dates)):
+            wanted = "-".join(self.key_fields)
+            raise UsageError(
+                f"{word[:60]!r} names no {self.name}: write {wanted}"
+                + (", with the date as in 2026-11-23." if any(c.kind == "date" for c in self.key_columns) else ".")
+            )
+        return parts
+
     @property
     def tables(self) -> tuple[Table, ...]:
         return (self.table,) if self.line_table is None else (self.table, self.line_table)
+
+
+def _line_columns(record: type[msgspec.Struct]) -> tuple[Column, ...]:
+    """Return the columns of a line; a transaction's line has those of its details too."""
+    if record not in DETAIL_OF:
+        return tuple(columns_of(record))
+    own = {field.name for field in msgspec.structs.fields(record)} - {f.name for f in msgspec.structs.fields(Line)}
+    return (
+        Column("group_position", "bigint", "position of the group line it belongs to; null for ordinary lines"),
+        Column("line_id", "text", "line id within its transaction; often absent, may be reissued", ("Id",)),
+        *(column for column in columns_of(record) if column.path[0] not in own and column.name != "id"),
+        *columns_of(DETAIL_OF[record]),
+        Column("detail", "jsonb", "the detail object as QuickBooks gave it"),
+    )
+
+
+def _column_of(field: str, columns: list[Column]) -> Column:
+    return next(column for column in columns if column.path == (field,))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text) and date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _rank(column: Column) -> tuple[int, int]:

@@ -17,6 +17,8 @@ from typing import Annotated
 
 import msgspec
 
+from qbo_pipeline.catalog import choices
+
 #: An absent sub-object. Zero bytes of JSON become an empty CSV cell, hence NULL.
 ABSENT = msgspec.Raw(b"")
 
@@ -46,6 +48,14 @@ class Ref(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Text = None
 
 
+class TypedRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reference that says of which kind: ``{"value": "35", "name": "Ann", "type": "Vendor"}``."""
+
+    value: Text = None
+    name: Text = None
+    type: Text = None
+
+
 class EmailAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Address: Text = None
 
@@ -73,6 +83,7 @@ class ModificationMetaData(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 #: How the members of a flattened sub-object are named after the field that holds it.
 MEMBER_SUFFIX: dict[type, dict[str, str]] = {
     Ref: {"value": "_id", "name": "_name"},
+    TypedRef: {"value": "_id", "name": "_name", "type": "_type"},
     EmailAddress: {"Address": ""},
     TelephoneNumber: {"FreeFormNumber": ""},
     WebSiteAddress: {"URI": ""},
@@ -80,13 +91,18 @@ MEMBER_SUFFIX: dict[type, dict[str, str]] = {
 }
 
 
-class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What every entity carries."""
+class Entry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What nearly every entity carries, whatever it is known by."""
 
-    Id: Annotated[Text, "QuickBooks' id, unique within company and entity; text, as Intuit asks to treat it"] = None
     SyncToken: Annotated[Text, "version of the record itself; does not move when only a balance changes"] = None
     MetaData: ModificationMetaData = ModificationMetaData()
     domain: Annotated[Text, "always QBO"] = None
     sparse: Annotated[Flag, "whether QuickBooks returned only some fields; false for a full read"] = None
-    status: Annotated[Text, "set by QuickBooks on deleted or unsynchronised records only"] = None
+    status: Annotated[Text, "set by QuickBooks on deleted or unsynchronised records only", choices.STATUS] = None
     CustomField: Annotated[Json, "custom fields: definition, name, type and value of each"] = ABSENT
+
+
+class Record(Entry, kw_only=True):
+    """What every entity with an Id carries."""
+
+    Id: Annotated[Text, "QuickBooks' id, unique within company and entity; text, as Intuit asks to treat it"] = None

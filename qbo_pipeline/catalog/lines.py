@@ -15,7 +15,8 @@ from typing import Annotated
 
 import msgspec
 
-from qbo_pipeline.catalog.fields import ABSENT, Date, Flag, Integer, Json, Number, Ref, Text
+from qbo_pipeline.catalog import choices
+from qbo_pipeline.catalog.fields import ABSENT, Date, Flag, Integer, Json, Number, Ref, Text, TypedRef
 
 
 class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -25,7 +26,7 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     LineNum: Annotated[Integer, "number shown on the form"] = None
     Description: Annotated[Text, "description"] = None
     Amount: Annotated[Number, "amount; a discount line's is positive but subtracts"] = ABSENT
-    DetailType: Annotated[Text, "kind of line; subtotals repeat the sum, descriptions have no amount"] = None
+    DetailType: Annotated[Text, "kind; subtotals repeat the sum, descriptions have none", choices.DETAIL_TYPE] = None
     ProjectRef: Annotated[Ref, "project"] = Ref()
     Received: Annotated[Number, "quantity received"] = ABSENT
     CostAmount: Annotated[Number, "cost of the line"] = ABSENT
@@ -36,8 +37,21 @@ class Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     LineEx: Annotated[Json, "further names and values"] = ABSENT
 
 
-#: Where a line keeps its detail object, by ``DetailType``; anything else is under its own name.
-DETAIL_KEY = {"DescriptionOnly": "DescriptionLineDetail"}
+def detail_keys(record: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of a line class that may hold its detail object."""
+    return tuple(sorted(name for name in record.__struct_fields__ if name.endswith("Detail")))
+
+
+def detail_key(record: type[msgspec.Struct], detail_type: object) -> str | None:
+    """Return the field in which a line of that ``DetailType`` keeps its detail object.
+
+    Deposits and inventory adjustments leave the type out, as they know only one.
+    """
+    keys = detail_keys(record)
+    if not detail_type:
+        return keys[0] if len(keys) == 1 else None
+    key = "DescriptionLineDetail" if detail_type == "DescriptionOnly" else detail_type
+    return str(key) if key in keys else None
 
 
 class SalesDetail(msgspec.Struct, kw_only=True):
@@ -78,7 +92,7 @@ class ExpenseDetail(msgspec.Struct, kw_only=True):
     ItemRef: Annotated[Ref, "product or service bought"] = Ref()
     CustomerRef: Annotated[Ref, "customer it was bought for"] = Ref()
     ClassRef: Annotated[Ref, "class"] = Ref()
-    BillableStatus: Annotated[Text, "Billable, NotBillable or HasBeenBilled"] = None
+    BillableStatus: Annotated[Text, "Billable, NotBillable or HasBeenBilled", choices.BILLABLE_STATUS] = None
     Qty: Annotated[Number, "quantity"] = ABSENT
     UnitPrice: Annotated[Number, "rate"] = ABSENT
     TaxCodeRef: Annotated[Ref, "tax code"] = Ref()
@@ -106,15 +120,15 @@ class JournalEntity(msgspec.Struct, frozen=True):
 class JournalDetail(msgspec.Struct, kw_only=True):
     """What is worth querying in the details of journal lines."""
 
-    PostingType: Annotated[Text, "Debit or Credit"] = None
+    PostingType: Annotated[Text, "Debit or Credit", choices.POSTING_TYPE] = None
     AccountRef: Annotated[Ref, "account"] = Ref()
     Entity: Annotated[JournalEntity, "customer, vendor or employee the line is about"] = JournalEntity()
     ClassRef: Annotated[Ref, "class"] = Ref()
     DepartmentRef: Annotated[Ref, "department (location)"] = Ref()
     TaxCodeRef: Annotated[Ref, "tax code"] = Ref()
-    TaxApplicableOn: Annotated[Text, "Purchase or Sales"] = None
+    TaxApplicableOn: Annotated[Text, "Purchase or Sales", choices.TAX_SIDE] = None
     TaxAmount: Annotated[Number, "tax"] = ABSENT
-    BillableStatus: Annotated[Text, "Billable, NotBillable or HasBeenBilled"] = None
+    BillableStatus: Annotated[Text, "Billable, NotBillable or HasBeenBilled", choices.BILLABLE_STATUS] = None
     JournalCodeRef: Annotated[Ref, "journal code (France)"] = Ref()
 
 
@@ -122,6 +136,52 @@ class JournalLine(Line, kw_only=True):
     JournalEntryLineDetail: Json = ABSENT
     DescriptionLineDetail: Json = ABSENT
     TaxLineDetail: Json = ABSENT
+
+
+class DepositDetail(msgspec.Struct, kw_only=True):
+    """What is worth querying in the details of deposit lines."""
+
+    Entity: Annotated[TypedRef, "customer, vendor or employee the money came from"] = TypedRef()
+    AccountRef: Annotated[Ref, "account the money came from"] = Ref()
+    ClassRef: Annotated[Ref, "class"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "payment method"] = Ref()
+    CheckNum: Annotated[Text, "cheque number"] = None
+    TxnType: Annotated[Text, "kind of transaction"] = None
+    TaxCodeRef: Annotated[Ref, "tax code"] = Ref()
+    TaxApplicableOn: Annotated[Text, "Purchase or Sales", choices.TAX_SIDE] = None
+
+
+class DepositLine(Line, kw_only=True):
+    DepositLineDetail: Json = ABSENT
+
+
+class AdjustmentDetail(msgspec.Struct, kw_only=True):
+    """What is worth querying in the details of inventory adjustments."""
+
+    ItemRef: Annotated[Ref, "item adjusted"] = Ref()
+    QtyDiff: Annotated[Number, "change of quantity"] = ABSENT
+    NewQty: Annotated[Number, "quantity afterwards"] = ABSENT
+    SalesPrice: Annotated[Number, "sales price"] = ABSENT
+    ClassRef: Annotated[Ref, "class"] = Ref()
+
+
+class AdjustmentLine(Line, kw_only=True):
+    ItemAdjustmentLineDetail: Json = ABSENT
+
+
+class ReimburseDetail(msgspec.Struct, kw_only=True):
+    """What is worth querying in the details of reimbursable charges."""
+
+    ItemRef: Annotated[Ref, "product or service"] = Ref()
+    ItemAccountRef: Annotated[Ref, "income account"] = Ref()
+    ClassRef: Annotated[Ref, "class"] = Ref()
+    Qty: Annotated[Number, "quantity"] = ABSENT
+    UnitPrice: Annotated[Number, "rate"] = ABSENT
+    TaxCodeRef: Annotated[Ref, "tax code"] = Ref()
+
+
+class ReimburseLine(Line, kw_only=True):
+    ReimburseLineDetail: Json = ABSENT
 
 
 class PaymentDetail(msgspec.Struct, kw_only=True):
@@ -136,9 +196,12 @@ class PaymentLine(Line, kw_only=True):
 
 
 #: The detail columns of each kind of line.
-DETAIL_OF: dict[type[Line], type[msgspec.Struct]] = {
+DETAIL_OF: dict[type[msgspec.Struct], type[msgspec.Struct]] = {
     SalesLine: SalesDetail,
     ExpenseLine: ExpenseDetail,
     JournalLine: JournalDetail,
     PaymentLine: PaymentDetail,
+    DepositLine: DepositDetail,
+    AdjustmentLine: AdjustmentDetail,
+    ReimburseLine: ReimburseDetail,
 }

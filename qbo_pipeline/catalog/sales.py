@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from qbo_pipeline.catalog import choices
 from qbo_pipeline.catalog.fields import (
     ABSENT,
     Date,
@@ -19,7 +20,7 @@ from qbo_pipeline.catalog.fields import (
     Text,
     WebSiteAddress,
 )
-from qbo_pipeline.catalog.lines import PaymentLine, SalesLine
+from qbo_pipeline.catalog.lines import PaymentLine, ReimburseLine, SalesLine
 from qbo_pipeline.catalog.transactions import Transaction
 
 
@@ -82,7 +83,7 @@ class Item(Record, kw_only=True):
     Name: Annotated[Text, "name, unique within its category"] = None
     FullyQualifiedName: Annotated[Text, "path of names from the top category down, separated by colons"] = None
     Sku: Annotated[Text, "stock keeping unit"] = None
-    Type: Annotated[Text, "Inventory, NonInventory, Service, Group or Category"] = None
+    Type: Annotated[Text, "Inventory, NonInventory, Service, Group or Category", choices.ITEM_TYPE] = None
     Active: Annotated[Flag, "false once made inactive"] = None
     Description: Annotated[Text, "description on sales forms"] = None
     UnitPrice: Annotated[Number, "sales price"] = ABSENT
@@ -146,8 +147,8 @@ class SalesForm(Transaction, kw_only=True):
     ShipDate: Annotated[Date, "shipping date"] = None
     TrackingNum: Annotated[Text, "tracking number"] = None
     ApplyTaxAfterDiscount: Annotated[Flag, "tax is computed after the discount"] = None
-    PrintStatus: Annotated[Text, "NotSet, NeedToPrint or PrintComplete"] = None
-    EmailStatus: Annotated[Text, "NotSet, NeedToSend or EmailSent"] = None
+    PrintStatus: Annotated[Text, "NotSet, NeedToPrint or PrintComplete", choices.PRINT_STATUS] = None
+    EmailStatus: Annotated[Text, "NotSet, NeedToSend or EmailSent", choices.EMAIL_STATUS] = None
     DeliveryInfo: Annotated[Json, "when and how it was delivered"] = ABSENT
     ARAccountRef: Annotated[Ref, "receivables account"] = Ref()
     TaxExemptionRef: Annotated[Ref, "tax exemption"] = Ref()
@@ -166,14 +167,14 @@ class Invoice(SalesForm, kw_only=True):
     AllowOnlineCreditCardPayment: Annotated[Flag, "online card payment allowed"] = None
     AllowOnlineACHPayment: Annotated[Flag, "online bank transfer allowed"] = None
     AllowOnlinePayPalPayment: Annotated[Flag, "PayPal allowed"] = None
-    EInvoiceStatus: Annotated[Text, "status of the electronic invoice"] = None
+    EInvoiceStatus: Annotated[Text, "status of the electronic invoice", choices.EINVOICE_STATUS] = None
     InvoiceLink: Annotated[Text, "link at which the customer can pay"] = None
 
 
 class Estimate(SalesForm, kw_only=True):
     """Estimates (quotes)."""
 
-    TxnStatus: Annotated[Text, "Pending, Accepted, Closed, Rejected or Converted"] = None
+    TxnStatus: Annotated[Text, "Pending, Accepted, Closed, Rejected or Converted", choices.ESTIMATE_STATUS] = None
     ExpirationDate: Annotated[Date, "valid until"] = None
     AcceptedBy: Annotated[Text, "who accepted it"] = None
     AcceptedDate: Annotated[Date, "when it was accepted"] = None
@@ -204,3 +205,70 @@ class Payment(Transaction, kw_only=True):
     ProcessPayment: Annotated[Flag, "taken through QuickBooks Payments"] = None
     CreditCardPayment: Annotated[Json, "card charge and its answer"] = ABSENT
     Line: list[PaymentLine] = []
+
+
+class SalesReceipt(SalesForm, kw_only=True):
+    """Sales paid at once."""
+
+    Balance: Annotated[Number, "always zero"] = ABSENT
+    HomeBalance: Annotated[Number, "always zero"] = ABSENT
+    DepositToAccountRef: Annotated[Ref, "account the money went to; absent means Undeposited Funds"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "payment method"] = Ref()
+    PaymentRefNum: Annotated[Text, "cheque number or other reference"] = None
+    PaymentType: Annotated[Text, "Cash, Check or CreditCard", choices.PAYMENT_TYPE] = None
+    CheckPayment: Annotated[Json, "the cheque"] = ABSENT
+    CreditCardPayment: Annotated[Json, "the charge"] = ABSENT
+
+
+class RefundReceipt(SalesForm, kw_only=True):
+    """Refunds to customers: positive numbers for money that went out."""
+
+    Balance: Annotated[Number, "always zero"] = ABSENT
+    HomeBalance: Annotated[Number, "always zero"] = ABSENT
+    DepositToAccountRef: Annotated[Ref, "account the refund was paid from"] = Ref()
+    PaymentMethodRef: Annotated[Ref, "payment method"] = Ref()
+    PaymentRefNum: Annotated[Text, "cheque number or other reference"] = None
+    PaymentType: Annotated[Text, "Cash, Check or CreditCard", choices.PAYMENT_TYPE] = None
+    CheckPayment: Annotated[Json, "the cheque"] = ABSENT
+    CreditCardPayment: Annotated[Json, "the charge"] = ABSENT
+
+
+class ReimburseCharge(Transaction, kw_only=True):
+    """Expenses to be charged on to a customer."""
+
+    CustomerRef: Annotated[Ref, "customer"] = Ref()
+    Amount: Annotated[Number, "amount"] = ABSENT
+    HomeTotalAmt: Annotated[Number, "amount in the home currency"] = ABSENT
+    HasBeenInvoiced: Annotated[Flag, "charged on already"] = None
+    Line: list[ReimburseLine] = []
+
+
+class CustomerType(Record, kw_only=True):
+    """Kinds of customer, as the company sorts them."""
+
+    Name: Annotated[Text, "name"] = None
+    FullyQualifiedName: Annotated[Text, "path of names, separated by colons"] = None
+    ParentRef: Annotated[Ref, "parent"] = Ref()
+    Active: Annotated[Flag, "false once made inactive"] = None
+
+
+class PaymentMethod(Record, kw_only=True):
+    """Ways customers pay."""
+
+    Name: Annotated[Text, "name"] = None
+    Active: Annotated[Flag, "false once made inactive"] = None
+    Type: Annotated[Text, "CREDIT_CARD or NON_CREDIT_CARD", choices.PAYMENT_METHOD_TYPE] = None
+
+
+class Term(Record, kw_only=True):
+    """Payment terms."""
+
+    Name: Annotated[Text, "name"] = None
+    Active: Annotated[Flag, "false once made inactive"] = None
+    Type: Annotated[Text, "STANDARD (days) or DATE_DRIVEN (day of the month)", choices.TERM_TYPE] = None
+    DiscountPercent: Annotated[Number, "discount for paying early"] = ABSENT
+    DueDays: Annotated[Integer, "days until due"] = None
+    DiscountDays: Annotated[Integer, "days in which the discount holds"] = None
+    DayOfMonthDue: Annotated[Integer, "day of the month it is due"] = None
+    DueNextMonthDays: Annotated[Integer, "due next month when issued this close to the due day"] = None
+    DiscountDayOfMonth: Annotated[Integer, "day of the month until which the discount holds"] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from qbo_pipeline.catalog import choices
 from qbo_pipeline.catalog.fields import ABSENT, Date, Json, Number, Record, Ref, Text
 
 
@@ -16,7 +17,9 @@ class Transaction(Record, kw_only=True):
     CurrencyRef: Annotated[Ref, "currency of the amounts"] = Ref()
     ExchangeRate: Annotated[Number, "home currency units for one unit of the transaction's currency"] = ABSENT
     DepartmentRef: Annotated[Ref, "department (location)"] = Ref()
-    GlobalTaxCalculation: Annotated[Text, "TaxInclusive, TaxExcluded or NotApplicable; absent in the US"] = None
+    GlobalTaxCalculation: Annotated[
+        Text, "TaxInclusive, TaxExcluded or NotApplicable; absent in the US", choices.TAX_CALCULATION
+    ] = None
     TransactionLocationType: Annotated[Text, "place of supply, where the law asks for it"] = None
     TxnSource: Annotated[Text, "program that made the transaction"] = None
     TxnTaxDetail: Annotated[Json, "tax of the whole transaction: total, code, and a line per rate"] = ABSENT

@@ -23,6 +23,16 @@ def raw(payload: Any) -> msgspec.Raw:
     return msgspec.Raw(_encode(payload))
 
 
+def inner_record(entity: Entity, record: dict[str, Any]) -> dict[str, Any]:
+    """Return the object that carries a record's fields: the record itself, or what is inside its wrapper."""
+    return next((value for value in record.values() if isinstance(value, dict)), {}) if entity.wrapped else record
+
+
+def key_text(entity: Entity, record: dict[str, Any]) -> str:
+    """Return what a person would call a record: its Id, or the parts of its natural key."""
+    return "-".join(str(inner_record(entity, record)[field]) for field in entity.key_fields)
+
+
 def sample_records(folder: Path) -> list[tuple[Entity, dict[str, Any], str]]:
     """Return every record of the catalogue's entities below ``folder`` but delete answers: entity, payload, file."""
     found = []
@@ -34,7 +44,7 @@ def sample_records(folder: Path) -> list[tuple[Entity, dict[str, Any], str]]:
 
 
 def _records(document: Any) -> Iterator[tuple[Entity, dict[str, Any]]]:
-    by_name = {entity.name: entity for entity in ENTITIES}
+    by_name = {entity.json_key: entity for entity in ENTITIES}
     if isinstance(document, list):
         for inner in document:
             yield from _records(inner)
@@ -42,6 +52,11 @@ def _records(document: Any) -> Iterator[tuple[Entity, dict[str, Any]]]:
         for key, value in document.items():
             if key in by_name:
                 for record in value if isinstance(value, list) else [value]:
-                    if isinstance(record, dict) and "Id" in record and record.get("status") != "Deleted":
+                    if isinstance(record, dict) and _is_record(by_name[key], record):
                         yield by_name[key], record
-            yield from _records(value)
+            if key not in by_name or not by_name[key].wrapped:  # what is inside a template is no record of its own
+                yield from _records(value)
+
+
+def _is_record(entity: Entity, record: dict[str, Any]) -> bool:
+    return set(entity.key_fields) <= inner_record(entity, record).keys() and record.get("status") != "Deleted"
