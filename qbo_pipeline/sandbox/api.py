@@ -6,16 +6,25 @@ versions; everything answers as 75). Every handler returns the bytes of a JSON o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
-from qbo_pipeline.sandbox import batch, cdc, operations
+from qbo_pipeline.sandbox import batch, cdc, downloads, operations
 from qbo_pipeline.sandbox.books import Books
 from qbo_pipeline.sandbox.entities import Entity, find
-from qbo_pipeline.sandbox.faults import ApiError, forbidden, missing, throttled, unauthorized, unsupported
+from qbo_pipeline.sandbox.faults import (
+    ApiError,
+    forbidden,
+    missing,
+    not_found,
+    throttled,
+    unauthorized,
+    unavailable,
+    unsupported,
+)
 from qbo_pipeline.sandbox.grammar import parse
 from qbo_pipeline.sandbox.operations import envelope
 from qbo_pipeline.sandbox.validation import check_id
@@ -33,6 +42,7 @@ class Asked:
     parts: tuple[str, ...]
     params: dict[str, str]
     body: bytes
+    base: str  # the address this sandbox was asked at
 
 
 async def company(request: Request) -> Response:
@@ -42,7 +52,10 @@ async def company(request: Request) -> Response:
         books = _admitted(request, world)
         parts = tuple(part for part in request.path_params["rest"].split("/") if part)
         params = dict(request.query_params)
-        asked = Asked(world, books, request.method, parts, params, await request.body())
+        asked = Asked(world, books, request.method, parts, params, await request.body(), str(request.base_url))
+        if asked.method == "GET" and parts[:1] == ("download",):
+            request.state.metered = True
+            return PlainTextResponse(_download(asked))
         found = answer(asked)
     except ApiError as error:
         return refusal(error, request, world)
@@ -96,11 +109,13 @@ def answer(asked: Asked) -> bytes:
         case ("POST", "batch"):
             return batch.run(asked.books, _json(asked.body), asked.world)
         case ("GET", word) if (entity := find(word)) and entity.name in {"Preferences", "ExchangeRate"}:
-            return _singleton(asked, entity)
+            return _singleton(_offered(asked, entity), entity)
+        case ("GET", word, *rest) if (entity := find(word)) and not entity.query and len(rest) != 1:
+            return _listing(_offered(asked, entity), entity, rest)
         case ("GET", word, key) if entity := find(word):
-            return _read(asked, entity, key)
+            return _read(_offered(asked, entity), entity, key)
         case ("POST", word) if entity := find(word):
-            return _write(asked, entity)
+            return _write(_offered(asked, entity), entity)
     raise unsupported(f"Operation Could not find resource for relative : /v3/company/{'/'.join(asked.parts)}")
 
 
@@ -111,7 +126,43 @@ def _query(asked: Asked) -> bytes:
     if not text.strip():
         raise missing("query")
     page = asked.world.finder.run(parse(text), asked.books, asked.world.settings)
+    if page.entity == downloads.ENTITY:
+        page = replace(page, records=tuple(_with_address(asked, record) for record in page.records))
     return b'{"QueryResponse":' + page.body() + b"}"
+
+
+def _offered(asked: Asked, entity: Entity) -> Asked:
+    """Refuse what is about an entity this company does not have."""
+    if asked.world.settings.lacks(asked.books.realm, entity.name):
+        raise unavailable(asked.world.settings.unavailable_fault, entity.name)
+    return asked
+
+
+def _with_address(asked: Asked, record: bytes) -> bytes:
+    return asked.world.downloads.with_address(record, asked.books.realm, asked.base)
+
+
+def _download(asked: Asked) -> str:
+    """Return the address a file can be fetched from for fifteen minutes (Intuit: attachable)."""
+    record = asked.books.get(downloads.ENTITY, asked.parts[1]) if len(asked.parts) == 2 else None
+    if record is None or not record.payload().get("FileName"):
+        raise not_found()
+    return asked.world.downloads.address(asked.base, asked.books.realm, record.key, record.payload()["FileName"])
+
+
+def _listing(asked: Asked, entity: Entity, rest: list[str]) -> bytes:
+    """Answer for an entity that is listed, not queried: all, one level, or the children of one."""
+    table = asked.books.table(entity.name)
+    wanted: tuple[str, str] | None = None
+    if len(rest) == 2 and rest[1] == "children":
+        wanted = "ParentRef", rest[0]
+    elif rest:
+        raise unsupported(f"Operation Could not find resource for relative : /v3/company/{'/'.join(asked.parts)}")
+    elif "level" in asked.params:
+        wanted = "level", asked.params["level"]
+    found = [each for each in table.records.values() if wanted is None or wanted[1] in table.values(each, wanted[0])]
+    rows = b",".join(record.body for record in found)
+    return b'{"QueryResponse":{' + (encode(entity.name) + b":[" + rows + b"]" if found else b"") + b"}}"
 
 
 def _read(asked: Asked, entity: Entity, key: str) -> bytes:
@@ -119,7 +170,10 @@ def _read(asked: Asked, entity: Entity, key: str) -> bytes:
         key = next(iter(asked.books.table("CompanyInfo").records), "1")
     else:
         check_id(key)
-    return envelope(entity, asked.books.get(entity.name, key))
+    found = envelope(entity, record := asked.books.get(entity.name, key))
+    if entity.name == downloads.ENTITY and record is not None:
+        return b"{" + encode(entity.name) + b":" + _with_address(asked, record.body) + b"}"
+    return found
 
 
 def _singleton(asked: Asked, entity: Entity) -> bytes:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qbo_pipeline.sandbox import api, control, identity_routes
+from qbo_pipeline.sandbox import api, control, downloads, identity_routes
 from qbo_pipeline.sandbox.front import Front
 from qbo_pipeline.sandbox.values import encode
 from qbo_pipeline.sandbox.world import GENERATED_REALM, LOADED_REALM, Start, World
@@ -33,7 +33,7 @@ def create_app(
     world = World(start)
     company = Route("/v3/company/{realm}/{rest:path}", api.company, methods=METHODS)
     lost = Route("/_sandbox/{rest:path}", no_such_control, methods=METHODS)
-    app = Starlette(routes=[company, *identity_routes.ROUTES, *control.ROUTES, lost])
+    app = Starlette(routes=[company, *identity_routes.ROUTES, *downloads.ROUTES, *control.ROUTES, lost])
     app.state.world = world
     return Front(app, world)
 

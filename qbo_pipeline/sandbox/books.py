@@ -2,7 +2,8 @@
 
 A record keeps its payload pre-serialised, so a page of a thousand invoices is a join of bytes. Times, Active and Id are
 kept beside it; any other property is read out of the payload on first use and remembered until the record changes.
-Deleted records leave a tombstone, which change data capture reports.
+Deleted records leave a tombstone, which change data capture reports. What a write replaced is kept for as long as a
+reader may still be shown it (visibility.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from qbo_pipeline.sandbox.entities import BY_NAME, ENTITIES, Entity
 from qbo_pipeline.sandbox.values import Payload, Scalar, amount, decode, encode
 
 LONG_IDS = 5_000_000_000_000_010_001  # classes, customer types and attachables have 19-digit Ids (recorded)
+LATEST = 3600.0  # seconds after which every write is visible, whatever the knob says
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,21 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What is left of a deleted record."""
+    """What is left of a deleted record: when it went, and its last version, should it come back."""
 
     key: str
     deleted_at: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What stood in the place of a write until it was made: a record, a tombstone, or nothing."""
+
+    written_at: float
+    number: int  # the table's own count of writes
+    record: Record | None
+    tombstone: Tombstone | None
 
 
 @dataclass(slots=True)
@@ -51,9 +64,11 @@ class Table:
     """All live records of one entity."""
 
     entity: Entity
+    clock: Clock
     records: dict[str, Record] = field(default_factory=dict)
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     version: int = 0
+    past: dict[str, list[Before]] = field(default_factory=dict)  # oldest write first
     _columns: dict[str, dict[str, tuple[Scalar, ...]]] = field(default_factory=dict)
 
     def values(self, record: Record, path: str) -> tuple[Scalar, ...]:
@@ -61,19 +76,32 @@ class Table:
         column = self._columns.setdefault(path, {})
         found = column.get(record.key)
         if found is None:
-            found = column[record.key] = pick(inner(record.payload()), path)
+            payload = record.payload()
+            seen = inner(payload)
+            # A template's type is the name of the object it comes wrapped in.
+            is_type = path == "Type" and seen is not payload
+            found = column[record.key] = tuple(payload) if is_type else pick(seen, path)
         return found
 
     def put(self, record: Record) -> None:
+        self._remember(record.key)
         self.records[record.key] = record
         self.tombstones.pop(record.key, None)
         self._changed(record.key)
 
     def remove(self, key: str, deleted_at: int | None) -> None:
-        del self.records[key]
+        self._remember(key)
+        gone = self.records.pop(key)
         if deleted_at is not None:
-            self.tombstones[key] = Tombstone(key, deleted_at)
+            self.tombstones[key] = Tombstone(key, deleted_at, gone)
         self._changed(key)
+
+    def _remember(self, key: str) -> None:
+        """Keep what the coming write replaces, and forget what nobody can be shown any more."""
+        now, past = self.clock.now(), self.past.setdefault(key, [])
+        while past and past[0].written_at <= now - LATEST:
+            del past[0]
+        past.append(Before(now, self.version, self.records.get(key), self.tombstones.get(key)))
 
     def _changed(self, key: str) -> None:
         self.version += 1
@@ -89,7 +117,7 @@ class Books:
         self.name = name
         self.clock = clock
         self.opened_at = int(clock.now())
-        self.tables = {entity.name: Table(entity) for entity in ENTITIES}
+        self.tables = {entity.name: Table(entity, clock) for entity in ENTITIES}
         self._last_ids: dict[str, int] = {}
 
     def twin(self, clock: Clock) -> Books:
@@ -98,8 +126,13 @@ class Books:
         other.opened_at = self.opened_at
         other._last_ids = dict(self._last_ids)
         for name, table in self.tables.items():
-            other.tables[name] = Table(table.entity, dict(table.records), dict(table.tombstones))
+            other.tables[name] = Table(table.entity, clock, dict(table.records), dict(table.tombstones))
         return other
+
+    def settle(self) -> None:
+        """Let everything written so far count as written long ago."""
+        for table in self.tables.values():
+            table.past.clear()
 
     def table(self, entity: str) -> Table:
         return self.tables[entity]
@@ -180,13 +213,16 @@ def times_of(seen: Payload) -> Payload:
 def key_of(entity: str, payload: Payload) -> str | None:
     """Return what identifies a record: its Id, or the natural key of the entities that have none."""
     seen = inner(payload)
-    if entity == "ExchangeRate":
-        parts = [seen.get(name) for name in ("SourceCurrencyCode", "TargetCurrencyCode", "AsOfDate")]
-        return "/".join(str(part) for part in parts) if any(parts) else None
-    found = seen.get("id") if entity == "TaxClassification" else seen.get("Id")
-    if found is None and BY_NAME[entity].kind == "company":
-        return "1"
-    return None if found is None else str(found)
+    parts = [seen.get(name) for name in BY_NAME[entity].key]
+    if any(part is not None for part in parts):
+        return "/".join(str(part) for part in parts)
+    return "1" if BY_NAME[entity].kind == "company" else None
+
+
+def named_by(entity: str, key: str) -> Payload:
+    """Return the members that a key is made of: the inverse of ``key_of``."""
+    names = BY_NAME[entity].key
+    return dict(zip(names, key.split("/", len(names) - 1), strict=False))
 
 
 def pick(value: Any, path: str) -> tuple[Scalar, ...]:

@@ -27,6 +27,7 @@ from qbo_pipeline.sandbox.values import NotJsonError, decode, encode
 from qbo_pipeline.sandbox.world import World
 
 Handler = Callable[[World, Request, Any], Any]
+EARLIEST, LATEST = 631_152_000, 7_258_118_400  # 1990 and 2200: where every zone and library can follow
 
 
 def _control(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -77,13 +78,19 @@ def reset(world: World, _request: Request, _body: Any) -> Any:
 def clock(world: World, request: Request, body: Any) -> Any:
     if request.method == "POST":
         asked = only(body, ("advance_seconds", "at", "freeze"))
-        if isinstance(at := asked.get("at"), str):
-            instant = world.clock.instant(at)
-            if instant is None:
-                raise UnknownInputError(f"'{at}' is not an ISO date or date-time.")
+        if not isinstance(asked.get("freeze", False), bool):
+            raise UnknownInputError("freeze is true or false.")
+        instant = world.clock.now()
+        if "at" in asked:
+            found = world.clock.instant(str(asked["at"]))
+            if found is None:
+                raise UnknownInputError(f"'{asked['at']}' is not an ISO date or date-time.")
+            instant = found
+        instant += _number(asked.get("advance_seconds", 0), "advance_seconds")
+        if not EARLIEST <= instant <= LATEST:
+            raise UnknownInputError("The clock goes from 1990 to 2200.")
+        if asked.keys() & {"at", "advance_seconds"}:
             world.clock.set(instant)
-        if "advance_seconds" in asked:
-            world.clock.advance(_number(asked["advance_seconds"], "advance_seconds"))
         if "freeze" in asked:
             (world.clock.freeze if asked["freeze"] else world.clock.thaw)()
     return {"time": world.clock.stamp_now(), "epoch": int(world.clock.now()), "frozen": world.clock.is_frozen}
@@ -142,7 +149,7 @@ def faults(world: World, request: Request, body: Any) -> Any:
         rules = [msgspec.convert(each, Rule) for each in (asked if isinstance(asked, list) else [asked])]
         for rule in rules:
             world.breakage.add(rule)
-    return {"rules": msgspec.to_builtins(world.breakage.rules)}
+    return {"rules": msgspec.to_builtins(world.breakage.rules), "ledger": dict(world.breakage.ledger)}
 
 
 def policy(world: World, request: Request, body: Any) -> Any:

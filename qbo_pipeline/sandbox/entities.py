@@ -30,6 +30,9 @@ class Entity:
     void: Literal["", "operation", "update"] = ""  # Intuit: invoice and payment void; the rest by update+include
     delete: Literal["hard", "soft", ""] = "hard"
     aliases: tuple[str, ...] = ()
+    key: tuple[str, ...] = ("Id",)  # the members that say which record it is
+    needs: str = ""  # a property every statement must name (Intuit: ExchangeRate)
+    stamped: bool = True  # carries Id, SyncToken, MetaData and domain like everything else
     filterable: frozenset[str] = field(init=False)
     sortable: frozenset[str] = field(init=False)
 
@@ -79,14 +82,30 @@ ENTITIES: tuple[Entity, ...] = (
     _named("CustomerType", "Id* Name* Active*", delete="", family="Long"),
     _named("Department", "Id* Name* Active* FullyQualifiedName* SubDepartment*"),
     _named("Employee", f"{_PERSON} Suffix*", "DisplayName", family="Name"),
-    Entity("ExchangeRate", "list", "AsOfDate SourceCurrencyCode TargetCurrencyCode", delete=""),
+    Entity(
+        "ExchangeRate",
+        "list",
+        "AsOfDate SourceCurrencyCode TargetCurrencyCode",
+        delete="",
+        key=("SourceCurrencyCode", "TargetCurrencyCode", "AsOfDate"),
+        needs="SourceCurrencyCode",
+    ),
     _named("Item", "Id* Name* Type* Active Taxable FullyQualifiedName SubItem ParentRef"),
     _named("JournalCode", "Id* Name* Type", cdc=False),
     _named("PaymentMethod", "Id* Name* Type Active*"),
     Entity("TaxAgency", "list", "Id* DisplayName", name_field="DisplayName", cdc=False, delete=""),
     _named("TaxCode", "Id* Name* Description* Active", cdc=False, delete=""),
     _named("TaxRate", "Id* Name* AgencyRef* TaxReturnLineRef* Active* Description*", cdc=False, delete=""),
-    Entity("TaxClassification", "list", query=False, cdc=False, name_field="name", delete=""),
+    Entity(
+        "TaxClassification",
+        "list",
+        query=False,
+        cdc=False,
+        name_field="name",
+        delete="",
+        key=("id",),
+        stamped=False,
+    ),
     _named("Term", "Id* Name* Active*"),
     _named("Vendor", f"{_PERSON} CompanyName* Balance*", "DisplayName", family="Name"),
     _txn("Bill", "Id* VendorRef* TxnDate* APAccountRef* SalesTermRef* TotalAmt* DueDate* DocNumber* Balance"),

@@ -77,7 +77,11 @@ def query_fault(detail: str) -> ApiError:
     return ApiError(400, "4001", "Invalid query", f"QueryValidationError: {detail}", element=None)
 
 
-def poisoned_fault() -> ApiError:
+def poisoned_fault(code: str) -> ApiError:
+    """What one bad record does to every answer it is part of (Java-SDK issue 47, PHP-SDK issue 127)."""
+    if code == "10000":
+        message = "An application error has occurred while processing your request"
+        return ApiError(500, code, message, "System Failure Error: a record cannot be read", "SystemFault")
     return ApiError(400, "4002", "Error processing query", "An error occurred while processing the query", "Service")
 
 
@@ -93,6 +97,17 @@ def not_found() -> ApiError:
 
 def unsupported(detail: str) -> ApiError:
     return ApiError(400, "500", "Unsupported Operation", detail, element="Operation")
+
+
+def unavailable(how: str, entity: str) -> ApiError:
+    """What a company is told about an entity its plan or region lacks; when Intuit says which is unverified."""
+    if how == "unsupported":
+        return unsupported(f"Operation Query is not supported for entity {entity}.")
+    if how == "unknown":
+        return query_fault(f"invalid context declaration: {entity}")
+    message = "Permission Denied Error" if how == "5020" else "Feature Not Supported Error"
+    detail = f"{message} : You do not have access to {entity}, because this company's plan or region does not have it."
+    return ApiError(400, how, message, detail)
 
 
 def stale() -> ApiError:

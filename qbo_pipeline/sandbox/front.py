@@ -1,7 +1,8 @@
 """The outermost layer: every call gets an ``intuit_tid``, a line in the call log, gzip, and the fault it was due.
 
 An ASGI application around the others. It reads the request whole and holds the answer whole, so that a fault rule can
-look at the statement and cut the reply anywhere. The remote control passes through untouched.
+look at the statement and cut the reply anywhere. Its ``Date`` is the sandbox's clock. The remote control passes through
+untouched.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import asyncio
 import gzip
 import re
 import secrets
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qbo_pipeline.sandbox import owner, spoilt
-from qbo_pipeline.sandbox.breakage import Call, Rule
+from qbo_pipeline.sandbox.breakage import BOOKS_ONLY, Call, Rule
 from qbo_pipeline.sandbox.entities import find
 from qbo_pipeline.sandbox.faults import ApiError
+from qbo_pipeline.sandbox.mutations import mutate
 from qbo_pipeline.sandbox.world import World
 
 SMALLEST_GZIP = 1024
@@ -40,12 +43,16 @@ class Front:
         body = await _whole(receive)
         call = _call(scope, body, self.world)
         self.world.log(call)
-        rule = self.world.breakage.pick(call)
-        call.fault = rule.fault if rule else None
-        if rule is not None and rule.fault == "edit_books":
-            call.fault = self._edited(rule, call)
-        reply = await self._reply(scope, body, rule, call)
+        due = self.world.breakage.due(call)
+        breaking = next((rule for rule in due if rule.fault not in BOOKS_ONLY), None)
+        struck = [self._edited(rule, call) if rule.fault == "edit_books" else rule.fault for rule in due]
+        call.fault = " + ".join(struck) or None
+        reply = await self._reply(scope, body, breaking, call)
+        for rule in due:
+            if rule.fault == "mutate_books":
+                self._mutate(rule, call)
         call.status = reply.status
+        reply.headers["date"] = formatdate(self.world.clock.now(), usegmt=True)
         await reply.send_through(send)
 
     def _edited(self, rule: Rule, call: Call) -> str:
@@ -60,18 +67,31 @@ class Front:
             return f"edit_books: {error}"
         return "edit_books"
 
+    def _mutate(self, rule: Rule, call: Call) -> None:
+        """Change what the call was about once it is answered, and count what was done."""
+        books, chance = self.world.companies.get(call.realm or ""), self.world.breakage.random_of(rule)
+        for _ in range(rule.per_call):
+            try:
+                done = mutate(books, call.entities, rule.kinds, chance, self.world.settings) if books else None
+            except ApiError:
+                done = None  # real books can hold what a copy of it may not
+            kind = done[0] if done else "nothing"
+            rule.changes[kind] = rule.changes.get(kind, 0) + 1
+
     async def _reply(self, scope: Scope, body: bytes, rule: Rule | None, call: Call) -> spoilt.Reply:
         if rule is not None and rule.fault in spoilt.INSTEAD and not rule.processed:
-            return spoilt.instead(rule, self.world.clock, call.intuit_tid)
+            return spoilt.instead(rule, self.world.clock, call)
         reply = await self._processed(scope, body)
         call.metered = bool(scope.get("state", {}).get("metered")) and reply.status == 200
         if call.metered:
             self.world.throttle.reads[self.world.month()] += 1
         reply.headers["intuit_tid"] = call.intuit_tid
         if rule is not None and rule.fault in spoilt.INSTEAD:
-            return spoilt.instead(rule, self.world.clock, call.intuit_tid)
+            return spoilt.instead(rule, self.world.clock, call)
         if rule is not None:
-            reply = spoilt.reshape(reply, rule)
+            reply = spoilt.reshape(reply, rule, self.world.breakage.earlier(call))
+        else:
+            self.world.breakage.remember(call, reply.body)
         if _accepts_gzip(scope) and len(reply.body) >= SMALLEST_GZIP:
             reply.body = await asyncio.to_thread(gzip.compress, reply.body, 1)
             reply.headers["content-encoding"] = "gzip"

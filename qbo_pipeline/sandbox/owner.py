@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qbo_pipeline.sandbox import writes
-from qbo_pipeline.sandbox.books import Books, inner
+from qbo_pipeline.sandbox.books import Books, inner, key_of, named_by
 from qbo_pipeline.sandbox.entities import BY_NAME
 from qbo_pipeline.sandbox.settings import Settings
 from qbo_pipeline.sandbox.validation import check_shape
@@ -30,7 +30,7 @@ def only(body: Any, known: Sequence[str]) -> dict[str, Any]:
 
 
 _OPERATION = ("op", "entity", "id", "record", "into", "replace", "silent")
-_OPS = ("create", "update", "delete", "void", "deactivate", "merge", "touch")
+_OPS = ("create", "update", "delete", "void", "deactivate", "merge", "touch", "restore")
 
 
 def check_operations(held: Books, operations: Sequence[dict[str, Any]]) -> None:
@@ -56,7 +56,7 @@ def _check_operation(held: Books, asked: dict[str, Any], there: dict[tuple[str, 
     def exists(key: object) -> bool:
         return there.get((entity, str(key)), held.get(entity, str(key)) is not None)
 
-    key = asked.get("id") or (inner(record).get("Id") if isinstance(record, dict) else None)
+    key = asked.get("id") or _named_in(entity, record)
     if operation == "create":
         if key is not None and exists(key):
             raise UnknownInputError(f"There is a {entity} {key} already; update it instead.")
@@ -64,11 +64,24 @@ def _check_operation(held: Books, asked: dict[str, Any], there: dict[tuple[str, 
         return
     if key is None:
         raise UnknownInputError(f"The operation {operation} needs an id.")
+    if operation == "restore":
+        left = there.get((entity, str(key))) is False or str(key) in held.table(entity).tombstones
+        if exists(key) or not left:
+            raise UnknownInputError(f"There is no deleted {entity} {key} to restore.")
+        there[(entity, str(key))] = True
+        return
     if not exists(key):
         raise UnknownInputError(f"There is no {entity} {key}.")
     if operation == "merge" and (not exists(asked.get("into")) or str(asked.get("into")) == str(key)):
         raise UnknownInputError(f"The operation merge needs 'into', the id of another {entity} that exists.")
     there[(entity, str(key))] = operation not in {"delete", "merge"}
+
+
+def _named_in(entity: str, record: Any) -> str | None:
+    """Return the key a record brings along, if it brings one."""
+    if not isinstance(record, dict) or not any(inner(record).get(name) for name in BY_NAME[entity].key):
+        return None
+    return key_of(entity, record)
 
 
 def apply(held: Books, operations: Sequence[dict[str, Any]], settings: Settings) -> list[dict[str, Any]]:
@@ -78,8 +91,8 @@ def apply(held: Books, operations: Sequence[dict[str, Any]], settings: Settings)
 
 def _applied(held: Books, asked: dict[str, Any], settings: Settings) -> dict[str, Any]:
     entity, record = asked["entity"], asked.get("record") or {}
-    key = str(asked.get("id") or record.get("Id"))
-    target = record | {"Id": key}
+    key = str(asked.get("id") or _named_in(entity, record))
+    target = record | named_by(entity, key)
     done: dict[str, Any] = {"op": asked["op"], "entity": entity, "Id": key}
     match asked["op"]:
         case "create":
@@ -92,6 +105,8 @@ def _applied(held: Books, asked: dict[str, Any], settings: Settings) -> dict[str
             writes.touch(held, entity, writes.current(held, entity, target), settings)
         case "delete":
             writes.delete(held, entity, target, settings, strict=False)
+        case "restore":
+            writes.restore(held, entity, key, settings)
         case "void":
             writes.void(held, entity, target, settings, strict=False)
         case "deactivate":

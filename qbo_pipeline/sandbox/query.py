@@ -15,13 +15,14 @@ from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import Any
 
-from qbo_pipeline.sandbox.books import Books, Record, Table, inner
-from qbo_pipeline.sandbox.entities import BY_NAME, Entity, canonical, canonical_sort, find
-from qbo_pipeline.sandbox.faults import poisoned_fault, query_fault
+from qbo_pipeline.sandbox.books import Books, Record, Table, inner, times_of
+from qbo_pipeline.sandbox.entities import BY_NAME, TIMES, Entity, canonical, canonical_sort, find
+from qbo_pipeline.sandbox.faults import poisoned_fault, query_fault, unavailable
 from qbo_pipeline.sandbox.grammar import Condition, Literal, Sort, Statement
 from qbo_pipeline.sandbox.properties import known_properties
 from qbo_pipeline.sandbox.settings import Settings
-from qbo_pipeline.sandbox.values import Scalar, amount, encode
+from qbo_pipeline.sandbox.values import Payload, Scalar, amount, encode
+from qbo_pipeline.sandbox.visibility import seen
 
 DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
 Test = Callable[[Record], bool]
@@ -56,14 +57,20 @@ class Finder:
 
     def run(self, statement: Statement, books: Books, settings: Settings) -> Page:
         entity = _entity(statement.entity)
+        if settings.lacks(books.realm, entity.name):
+            raise unavailable(settings.unavailable_fault, entity.name)
+        if entity.needs and entity.needs.lower() not in {each.property.lower() for each in statement.where}:
+            raise query_fault(f"property '{entity.needs}' is required in the WHERE clause of {entity.name}")
         start, limit = _window(statement, settings)
         _check_projection(statement, entity)
-        found = self._found(statement, books.table(entity.name), books, settings)
+        found = self._found(statement, seen(books.table(entity.name), settings), books, settings)
         if statement.count:
             return Page(entity.name, total=len(found))
         page = found[start - 1 : start - 1 + limit]
-        if settings.poisoned and any(f"{entity.name}/{record.key}" in settings.poisoned for record in page):
-            raise poisoned_fault()
+        held = page if settings.poisoned_scope == "page" else found
+        is_read = settings.poisoned_projection or not statement.projection
+        if is_read and settings.is_poisoned(entity.name, (record.key for record in held)):
+            raise poisoned_fault(settings.poisoned_code)
         return Page(entity.name, tuple(_shown(record, statement) for record in page), start)
 
     def _found(self, statement: Statement, table: Table, books: Books, settings: Settings) -> list[Record]:
@@ -99,15 +106,25 @@ def _window(statement: Statement, settings: Settings) -> tuple[int, int]:
 
 def _check_projection(statement: Statement, entity: Entity) -> None:
     for name in statement.projection:
-        if name not in known_properties(entity.name):
+        if name not in TIMES and name not in known_properties(entity.name):
             raise query_fault(f"Property {name} not found for Entity {entity.name}")
 
 
 def _shown(record: Record, statement: Statement) -> bytes:
     if not statement.projection:
         return record.body
-    payload = inner(record.payload())
-    return encode({name: payload[name] for name in statement.projection if name in payload} | {"sparse": True})
+    payload = record.payload()
+    whole = inner(payload)
+    row: Payload = {}
+    for name in statement.projection:
+        if name in TIMES:  # the only properties of properties that can be named
+            member = name.partition(".")[2]
+            if member in times_of(whole):
+                row.setdefault("MetaData", {})[member] = times_of(whole)[member]
+        elif name in whole:
+            row[name] = whole[name]
+    row["sparse"] = True
+    return encode(row if whole is payload else {next(iter(payload)): row})
 
 
 def _matching(statement: Statement, table: Table, books: Books) -> Iterable[Record]:

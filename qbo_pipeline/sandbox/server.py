@@ -56,6 +56,7 @@ def serve(
             app,
             log_level="warning",
             access_log=False,
+            date_header=False,  # the sandbox's own clock says what day it is
             lifespan="off",
             timeout_graceful_shutdown=1,
             timeout_keep_alive=75,

@@ -6,9 +6,12 @@ a client can be proven against all of them. Unknown names and values are refused
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+
+from qbo_pipeline.sandbox.entities import BY_NAME
 
 
 class KnobError(ValueError):
@@ -37,11 +40,39 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cdc_unchanged: Literal["empty_block", "omit"] = "empty_block"
     cdc_merge: Literal["stub", "inactive", "nothing"] = "stub"
     cdc_shuffle: bool = True
+    cdc_stubs_first: bool = False
+    cdc_duplicates: bool = False  # every object and stub comes twice
+    cdc_false_stubs: tuple[str, ...] = ()  # "Invoice/12": shown as deleted just now, although it is live
+    visible_after_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    visible_after_seed: int | None = None  # with one, each write waits its own share of the seconds
     merge_touches_transactions: bool = False
     balance_side_effects: bool = True  # derived balances move LastUpdatedTime, not SyncToken (recorded)
     unauthorized_body: Literal["gateway", "capitalised"] = "gateway"
     timezone: str = "America/Los_Angeles"
-    poisoned: tuple[str, ...] = ()  # "Invoice/12": any page or CDC answer holding it fails with 4002
+    poisoned: tuple[str, ...] = ()  # "Invoice/12": any page or CDC answer holding it fails
+    poisoned_code: Literal["4002", "10000"] = "4002"  # Java-SDK issue 47, PHP-SDK issue 127
+    poisoned_scope: Literal["page", "window"] = "page"
+    poisoned_projection: bool = True
+    unavailable: tuple[str, ...] = ()  # "Budget", or "9130000000000001/Budget" for one company
+    unavailable_fault: Literal["5020", "5030", "unsupported", "unknown"] = "5020"
+
+    def __post_init__(self) -> None:
+        for knob in ("poisoned", "cdc_false_stubs"):
+            for name in getattr(self, knob):
+                entity, _, key = name.partition("/")
+                if entity not in BY_NAME or not key:
+                    raise ValueError(f"{knob} names records as in 'Invoice/12', not '{name}'")
+        for name in self.unavailable:
+            if name.rpartition("/")[2] not in BY_NAME:
+                raise ValueError(f"unavailable names entities as in 'Budget', not '{name}'")
+
+    def is_poisoned(self, entity: str, keys: Iterable[str]) -> bool:
+        """Is a record among these that Intuit cannot answer?"""
+        return bool(self.poisoned) and any(f"{entity}/{key}" in self.poisoned for key in keys)
+
+    def lacks(self, realm: str, entity: str) -> bool:
+        """Does this company's plan or region lack the entity?"""
+        return entity in self.unavailable or f"{realm}/{entity}" in self.unavailable
 
 
 class TokenPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
+import socket
+import struct
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any, get_args
 
 from starlette.types import Send
 
-from qbo_pipeline.sandbox.breakage import Rule
+from qbo_pipeline.sandbox.breakage import BOOKS_ONLY, Call, FaultKind, Rule
 from qbo_pipeline.sandbox.clock import Clock
 from qbo_pipeline.sandbox.faults import ApiError, forbidden, throttled, unauthorized
 from qbo_pipeline.sandbox.values import decode, encode
@@ -30,6 +35,8 @@ class Reply:
     wait: float = 0.0
     cut_at: int | None = None  # close the connection after so many bytes
     drop: bool = False  # close the connection before any byte
+    reset: bool = False  # tear it down instead of closing it, at ``cut_at``
+    chunked: bool = False  # do not say how long the body is
     drip: float = 0.0  # spread the body over so many seconds
     also: dict[str, str] = field(default_factory=dict)
 
@@ -40,12 +47,13 @@ class Reply:
         if self.drop:
             await _close(send)
             return
-        headers = self.headers | self.also | {"content-length": str(len(self.body))}
+        length = {} if self.chunked else {"content-length": str(len(self.body))}
+        headers = self.headers | self.also | length
         raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": raw})
         if self.cut_at is not None:
             await send({"type": "http.response.body", "body": self.body[: self.cut_at], "more_body": True})
-            await _close(send)
+            await _close(send, reset=self.reset)
             return
         if self.drip:
             await self._drip(send)
@@ -61,11 +69,15 @@ class Reply:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _close(send: Send) -> None:
+async def _close(send: Send, *, reset: bool = False) -> None:
     """Hang up. ASGI has no word for it, so this reaches for uvicorn's transport behind ``send``."""
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is not None:
-        transport.close()
+        if reset:  # without lingering the kernel says RST, not FIN
+            linger = struct.pack("ii", 1, 0)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            await asyncio.sleep(_DRIP_PAUSE)  # let what was sent arrive first
+        (transport.abort if reset else transport.close)()
         await asyncio.sleep(_DRIP_PAUSE)  # let uvicorn notice, or it would answer 500 in our place
 
 
@@ -89,58 +101,53 @@ def _system_fault(status: int, code: str = "10000") -> ApiError:
     return ApiError(status, code, message, "System Failure Error: ordered by a fault rule", "SystemFault")
 
 
-def _xml(status: int, clock: Clock) -> Reply:
-    return Reply(status, {"content-type": "application/xml"}, _system_fault(status).xml(clock).encode())
-
-
-INSTEAD = frozenset(
+ON_THE_REAL_ONE = frozenset(
     {
-        "http_500",
-        "http_500_xml",
-        "http_502_html",
-        "http_503",
-        "http_503_html",
-        "http_504_html",
-        "http_429",
-        "http_429_html",
-        "retry_after",
-        "http_401",
-        "http_403",
-        "fault_200",
-        "text_200",
-        "invalid_grant",
-        "invalid_client",
-        "empty_page",
-        "timeout",
-        "drop_connection",
+        "reset",
+        "truncate",
+        "cut_chunk",
+        "truncated_json",
+        "corrupt_gzip",
+        "slow",
+        "drip",
+        "short_page",
+        "repeated_row",
+        "repeated_page",
     }
-)  # faults that need no real answer
+)
+INSTEAD = frozenset(get_args(FaultKind)) - ON_THE_REAL_ONE - BOOKS_ONLY  # faults that need no real answer
+_TITLES = {
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Time-out",
+}
 
 
-def _in_its_place(rule: Rule, clock: Clock) -> Reply:
+def _refusal(fault: str, clock: Clock) -> Reply:
+    """Answer ``http_<status>``, ``http_<status>_html`` or ``http_<status>_xml``."""
+    status, shape = int(fault[5:8]), fault[9:]
+    if shape == "html":
+        return _html(status, _TITLES[status])
+    match status:
+        case 401:
+            error = unauthorized("Token expired: ordered by a fault rule", gateway=True)
+        case 403:
+            error = forbidden()
+        case 429:
+            error = throttled("gateway", None)
+        case _:
+            error = _system_fault(status)
+    if shape == "xml":
+        return Reply(status, {"content-type": "application/xml"}, error.xml(clock).encode())
+    return _fault(error, clock)
+
+
+def _in_its_place(rule: Rule, clock: Clock, call: Call) -> Reply:
     match rule.fault:
-        case "http_500":
-            return _fault(_system_fault(500), clock)
-        case "http_500_xml":
-            return _xml(500, clock)
-        case "http_502_html":
-            return _html(502, "Bad Gateway")
-        case "http_503":
-            return _fault(_system_fault(503), clock)
-        case "http_503_html":
-            return _html(503, "Service Unavailable")
-        case "http_504_html":
-            return _html(504, "Gateway Time-out")
-        case "http_429":
-            return _fault(throttled("gateway", None), clock)
-        case "http_429_html":
-            return _html(429, "Too Many Requests")
         case "retry_after":
-            return _fault(throttled("gateway", None), clock, **{"retry-after": rule.retry_after})
-        case "http_401":
-            return _fault(unauthorized("Token expired: ordered by a fault rule", gateway=True), clock)
-        case "http_403":
-            return _fault(forbidden(), clock)
+            return _fault(throttled("gateway", None), clock, **{"retry-after": _retry_after(rule.retry_after, clock)})
         case "fault_200":
             return _fault(_system_fault(200, rule.code), clock)
         case "text_200":
@@ -150,12 +157,21 @@ def _in_its_place(rule: Rule, clock: Clock) -> Reply:
         case "invalid_client":
             return _json(401, b'{"error":"invalid_client"}')
         case "empty_page":
-            return _json(200, encode({"QueryResponse": {}, "time": clock.stamp_now()}))
+            nothing: Any = {"QueryResponse": {}}
+            if call.path.endswith("/cdc"):
+                nothing = {"CDCResponse": [{"QueryResponse": [{}]}]}
+            return _json(200, encode(nothing | {"time": clock.stamp_now()}))
         case "timeout":
             return _after(rule.seconds, _html(504, "Gateway Time-out"))
         case "drop_connection":
             return Reply(0, {}, b"", drop=True)
-    raise AssertionError(rule.fault)
+    return _refusal(rule.fault, clock)
+
+
+def _retry_after(wanted: str, clock: Clock) -> str:
+    """Return the header as ordered; ``date+30`` is the HTTP date of half a minute from now."""
+    ahead = re.fullmatch(r"date([+-]\d{1,9})", wanted)
+    return formatdate(clock.now() + int(ahead[1]), usegmt=True) if ahead else wanted
 
 
 def _after(seconds: float, reply: Reply) -> Reply:
@@ -163,15 +179,17 @@ def _after(seconds: float, reply: Reply) -> Reply:
     return reply
 
 
-def instead(rule: Rule, clock: Clock, intuit_tid: str) -> Reply:
+def instead(rule: Rule, clock: Clock, call: Call) -> Reply:
     """Return the answer a rule puts in place of the real one."""
-    reply = _in_its_place(rule, clock)
-    reply.headers["intuit_tid"] = intuit_tid
+    reply = _in_its_place(rule, clock, call)
+    reply.headers["intuit_tid"] = call.intuit_tid
     return reply
 
 
-def reshape(reply: Reply, rule: Rule) -> Reply:
-    """Return the real answer with other rows than it should have: a short page, or a row twice."""
+def reshape(reply: Reply, rule: Rule, earlier: bytes | None) -> Reply:
+    """Return the real answer with other rows than it should have: half of them, one twice, or the page before's."""
+    if rule.fault == "repeated_page" and earlier is not None and reply.status == 200:
+        reply.body = earlier
     if rule.fault not in {"short_page", "repeated_row"} or not reply.body.startswith(b'{"QueryResponse":{"'):
         return reply
     answer = decode(reply.body)
@@ -187,8 +205,9 @@ def reshape(reply: Reply, rule: Rule) -> Reply:
 def spoil(reply: Reply, rule: Rule) -> Reply:
     """Return the real answer, damaged as the rule says."""
     match rule.fault:
-        case "truncate":
+        case "truncate" | "reset" | "cut_chunk":
             reply.cut_at = min(rule.at, len(reply.body) // 2)
+            reply.reset, reply.chunked = rule.fault == "reset", rule.fault == "cut_chunk"
         case "truncated_json":
             plain = gzip.decompress(reply.body) if reply.headers.pop("content-encoding", "") else reply.body
             reply.body = plain[: min(rule.at, len(plain) - 1)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from qbo_pipeline.sandbox.books import Books
 from qbo_pipeline.sandbox.breakage import Breakage, Call
 from qbo_pipeline.sandbox.clock import Clock
+from qbo_pipeline.sandbox.downloads import Downloads
 from qbo_pipeline.sandbox.generator import generate
 from qbo_pipeline.sandbox.loading import LoadReport, load_books
 from qbo_pipeline.sandbox.oauth import Identity
@@ -50,6 +51,7 @@ class World:
         self.settings = Settings(throttle=self.start.throttle)
         self.clock = Clock(self.settings.timezone)
         self.identity = Identity(self.clock, self.start.client_id, self.start.client_secret)
+        self.downloads = Downloads(self.clock)
         self.breakage = Breakage(self.start.seed)
         self.throttle = Throttle()
         self.finder = Finder()
@@ -77,6 +79,7 @@ class World:
         return made
 
     def add(self, books: Books) -> Books:
+        books.settle()  # a company comes with a past, it is not written the moment it is added
         self.companies[books.realm] = books
         return books
 

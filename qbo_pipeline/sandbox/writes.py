@@ -1,4 +1,4 @@
-"""Creating, updating, deleting, voiding, deactivating and merging records.
+"""Creating, updating, deleting, restoring, voiding, deactivating and merging records.
 
 The API side calls these with ``strict`` checks (Intuit's error codes); the remote control without, so that a test may
 put any record anywhere. SyncToken is an optimistic lock: one more with every write to the record itself, and a stale
@@ -13,13 +13,13 @@ from typing import Any
 from qbo_pipeline.sandbox.books import Books, Record, inner, key_of
 from qbo_pipeline.sandbox.entities import BY_NAME, ENTITIES
 from qbo_pipeline.sandbox.faults import business_rule, not_found, stale, unsupported
-from qbo_pipeline.sandbox.links import applied, open_amount, ripple, touch, unlink_payments
+from qbo_pipeline.sandbox.links import PAYS, applied, open_amount, ripple, touch, unlink_payments
 from qbo_pipeline.sandbox.settings import Settings
-from qbo_pipeline.sandbox.totals import complete
+from qbo_pipeline.sandbox.totals import OWING, complete
 from qbo_pipeline.sandbox.validation import check, check_shape
 from qbo_pipeline.sandbox.values import Payload, amount, copy, money
 
-__all__ = ["create", "current", "deactivate", "delete", "merge", "touch", "update", "void"]
+__all__ = ["create", "current", "deactivate", "delete", "merge", "restore", "touch", "update", "void"]
 
 
 def create(books: Books, entity: str, record: Payload, settings: Settings, *, strict: bool = True) -> Record:
@@ -29,13 +29,15 @@ def create(books: Books, entity: str, record: Payload, settings: Settings, *, st
     check_shape(seen)
     if strict:
         check(books, entity, seen)
-    if key_of(entity, payload) is None and entity != "ExchangeRate":
+    if key_of(entity, payload) is None and BY_NAME[entity].key == ("Id",):
         seen["Id"] = books.next_id(entity)
-    seen.setdefault("SyncToken", "0")
-    seen.setdefault("domain", "QBO")
-    seen["sparse"] = False
-    now = books.clock.stamp(books.clock.now())
-    seen["MetaData"] = {"CreateTime": now, "LastUpdatedTime": now} | (seen.get("MetaData") or {} if not strict else {})
+    if BY_NAME[entity].stamped:
+        seen.setdefault("SyncToken", "0")
+        seen.setdefault("domain", "QBO")
+        seen["sparse"] = False
+        now = books.clock.stamp(books.clock.now())
+        given = seen.get("MetaData") or {} if not strict else {}
+        seen["MetaData"] = {"CreateTime": now, "LastUpdatedTime": now} | given
     complete(books, entity, seen)
     kept = books.keep(entity, payload)
     ripple(books, entity, None, payload, settings)
@@ -50,7 +52,7 @@ def update(
     before = current(books, entity, changes, strict=strict)
     old = inner(before)
     if strict:
-        check(books, entity, changes, updating=str(old["Id"]), sparse=sparse)
+        check(books, entity, changes, updating=key_of(entity, before), sparse=sparse)
     new: Payload = copy(inner(changes))
     after = old | new if sparse else _kept_on_full_update(old) | new
     after = {name: value for name, value in after.items() if value is not None}
@@ -78,6 +80,29 @@ def delete(books: Books, entity: str, target: Payload, settings: Settings, *, st
     books.table(entity).remove(key, int(books.clock.now()))
     ripple(books, entity, before, None, settings)
     return key
+
+
+def restore(books: Books, entity: str, key: str, settings: Settings) -> Record:
+    """Bring a deleted record back under its Id, as a newer version; what had paid it was let go when it went."""
+    stone = books.table(entity).tombstones.get(key)
+    if stone is None:
+        raise not_found()
+    payload = stone.record.payload()
+    seen = inner(payload)
+    if BY_NAME[entity].stamped:
+        seen["SyncToken"] = str(stone.record.sync_token + 1)
+        now = books.clock.stamp(books.clock.now())
+        seen["MetaData"] = (seen.get("MetaData") or {}) | {"LastUpdatedTime": now}
+    if "LinkedTxn" in seen and entity not in PAYS:
+        links = [link for link in seen["LinkedTxn"] if not str(link.get("TxnType")).startswith(tuple(PAYS))]
+        seen["LinkedTxn"] = links
+    if entity in OWING and "TotalAmt" in seen:
+        seen["Balance"] = seen["TotalAmt"]
+        if "RemainingCredit" in seen:
+            seen["RemainingCredit"] = seen["TotalAmt"]
+    kept = books.keep(entity, payload)
+    ripple(books, entity, None, payload, settings)
+    return kept
 
 
 def void(books: Books, entity: str, target: Payload, settings: Settings, *, strict: bool = True) -> Record:
@@ -174,10 +199,12 @@ def _written(
     times: dict[str, Any] | None = None,
 ) -> Record:
     old = inner(before)
-    after["Id"] = old.get("Id", after.get("Id"))
-    after["SyncToken"] = str(int(amount(old.get("SyncToken"))) + 1)
-    now = books.clock.stamp(books.clock.now())
-    after["MetaData"] = (old.get("MetaData") or {}) | {"LastUpdatedTime": now} | (times or {})
+    kind = BY_NAME[entity]
+    after.update({name: old.get(name, after.get(name)) for name in kind.key})
+    if kind.stamped:
+        after["SyncToken"] = str(int(amount(old.get("SyncToken"))) + 1)
+        now = books.clock.stamp(books.clock.now())
+        after["MetaData"] = (old.get("MetaData") or {}) | {"LastUpdatedTime": now} | (times or {})
     if "sparse" in old or "sparse" in after:
         after["sparse"] = False
     wrapper = next(iter(before)) if old is not before else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -25,6 +28,84 @@ def test_the_clock_can_be_set_moved_and_stopped(sandbox: Sandbox) -> None:
     assert frozen["epoch"] == 1_803_859_200
     assert sandbox.control("POST", "/clock", {"advance_seconds": 90})["epoch"] == 1_803_859_290
     assert sandbox.control("POST", "/clock", {"freeze": False})["frozen"] is False
+
+
+@pytest.mark.parametrize("skew", [-3600, 20, 45 * 86_400])
+def test_every_time_it_tells_follows_a_skewed_clock(sandbox: Sandbox, skew: int) -> None:
+    """Body, header, records and the log agree with each other, and not with the machine's clock."""
+    moved = sandbox.control("POST", "/clock", {"advance_seconds": skew, "freeze": True})
+    assert abs(moved["epoch"] - time.time() - skew) < 60
+    sandbox.edit({"op": "touch", "entity": "Term", "id": "1"})
+    answer = sandbox.call("GET", "query", params={"query": "select * from Term where Id = '1'"})
+    (term,) = answer.json()["QueryResponse"]["Term"]
+    fault = sandbox.query("select * from Nothing", status=400)
+    log = sandbox.control("GET", "/calls")["calls"][-1]
+    told = [answer.json()["time"], fault["time"], term["MetaData"]["LastUpdatedTime"], log["at"]]
+    told.append(sandbox.control("GET", f"/books/{REALM}")["time"])
+    assert {int(datetime.fromisoformat(each).timestamp()) for each in told} == {moved["epoch"]}
+    assert parsedate_to_datetime(answer.headers["date"]).timestamp() == moved["epoch"]
+
+
+def test_a_clock_that_was_stopped_goes_on_from_there(sandbox: Sandbox) -> None:
+    sandbox.control("POST", "/clock", {"at": "2030-01-01T00:00:00Z", "freeze": True})
+    sandbox.control("POST", "/clock", {"freeze": False})
+    assert sandbox.control("GET", "/clock")["time"].startswith("2029-12-31T16:0")
+
+
+def test_a_deleted_record_can_come_back(sandbox: Sandbox) -> None:
+    before = next(row for row in sandbox.books()["Invoice"] if row["LinkedTxn"] and row["Balance"] == 0)
+    owed = _customer(sandbox, before)
+    operations = [{"op": word, "entity": "Invoice", "id": before["Id"]} for word in ("delete", "restore")]
+    sandbox.control("POST", "/clock", {"at": "2027-03-01T00:00:00-08:00", "freeze": True})
+    sandbox.edit(operations[0])
+    gone = sandbox.control("GET", f"/books/{REALM}")
+    assert [row["Id"] for row in gone["deleted"]["Invoice"]] == [before["Id"]]
+    sandbox.edit(operations[1])
+    truth = sandbox.control("GET", f"/books/{REALM}")
+    assert "Invoice" not in truth["deleted"]
+    after = next(row for row in truth["entities"]["Invoice"] if row["Id"] == before["Id"])
+    assert int(after["SyncToken"]) == int(before["SyncToken"]) + 1
+    assert after["MetaData"] == before["MetaData"] | {"LastUpdatedTime": "2027-03-01T00:00:00-08:00"}
+    assert (after["Balance"], after["LinkedTxn"], after["Line"]) == (after["TotalAmt"], [], before["Line"])
+    assert _customer(sandbox, before) == owed, "what had paid it is unapplied, and it is owed again"
+    asked = {"entities": "Invoice", "changedSince": "2027-03-01T00:00:00-08:00"}
+    (block,) = sandbox.call("GET", "cdc", params=asked).json()["CDCResponse"][0]["QueryResponse"]
+    assert [(row["Id"], "status" in row) for row in block["Invoice"]] == [(before["Id"], False)]
+    assert sandbox.call("GET", f"invoice/{before['Id']}").json()["Invoice"] == after
+
+
+def _customer(sandbox: Sandbox, invoice: dict[str, Any]) -> Any:
+    key = invoice["CustomerRef"]["value"]
+    return next(row["Balance"] for row in sandbox.books()["Customer"] if row["Id"] == key)
+
+
+def test_a_payment_that_comes_back_pays_again_and_a_template_keeps_its_kind(sandbox: Sandbox) -> None:
+    def books() -> dict[str, Any]:
+        found: dict[str, Any] = sandbox.books()
+        for rows in found.values():
+            for row in rows:
+                for each in (row, *row.values()):
+                    if isinstance(each, dict):
+                        each.pop("SyncToken", None)
+                        each.pop("MetaData", None)
+        return {name: sorted(rows, key=str) for name, rows in found.items()}
+
+    payment, template = sandbox.books()["Payment"][0]["Id"], sandbox.books()["RecurringTransaction"][0]
+    ((_, inner),) = template.items()
+    before = books()
+    for entity, key in (("Payment", payment), ("RecurringTransaction", inner["Id"])):
+        sandbox.edit({"op": "delete", "entity": entity, "id": key}, {"op": "restore", "entity": entity, "id": key})
+    assert books() == before
+
+
+def test_only_what_was_deleted_can_be_restored(sandbox: Sandbox) -> None:
+    key = sandbox.books()["Bill"][0]["Id"]
+    restore = {"op": "restore", "entity": "Bill", "id": key}
+    error = sandbox.control("POST", f"/books/{REALM}", [restore], status=400)["error"]
+    assert error == f"There is no deleted Bill {key} to restore."
+    sandbox.edit({"op": "delete", "entity": "Bill", "id": key})
+    assert sandbox.control("POST", f"/books/{REALM}", [restore, restore], status=400)["error"] == error
+    sandbox.edit(restore, {"op": "delete", "entity": "Bill", "id": key}, restore)
 
 
 def test_the_ground_truth_holds_records_and_deletions(sandbox: Sandbox) -> None:
@@ -98,6 +179,15 @@ def test_the_call_log_keeps_no_secret(sandbox: Sandbox) -> None:
         ("POST", "/clock", {"at": "yesterday"}),
         ("POST", "/clock", {"forward": 5}),
         ("POST", "/clock", [1]),
+        ("POST", "/clock", {"at": 5}),
+        ("POST", "/clock", {"advance_seconds": "nan"}),
+        ("POST", "/clock", {"advance_seconds": 1e300}),
+        ("POST", "/clock", {"freeze": "yes"}),
+        ("POST", "/faults", {"fault": "http_500", "probability": 2}),
+        ("POST", "/faults", {"fault": "http_500", "times": -1}),
+        ("POST", "/faults", {"fault": "retry_after", "retry_after": "1\r\nX: y"}),
+        ("POST", "/faults", {"fault": "mutate_books", "kinds": ["burn"]}),
+        ("POST", "/faults", {"fault": "mutate_books", "per_call": 0}),
         ("POST", "/faults", {"fault": "fire"}),
         ("POST", "/faults", {"fault": "http_500", "match": {"moon": "full"}}),
         ("GET", "/books/123", None),

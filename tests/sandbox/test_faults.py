@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -110,15 +112,25 @@ def test_metered_reads_count_and_a_quota_stops_them(sandbox: Sandbox) -> None:
     ("fault", "status", "kind", "mark"),
     [
         ("http_500", 500, "application/json", "SystemFault"),
+        ("http_500_html", 500, "text/html", "Internal Server Error"),
         ("http_500_xml", 500, "application/xml", "SystemFault"),
+        ("http_502", 502, "application/json", "SystemFault"),
         ("http_502_html", 502, "text/html", "Bad Gateway"),
+        ("http_502_xml", 502, "application/xml", "SystemFault"),
         ("http_503", 503, "application/json", "Fault"),
         ("http_503_html", 503, "text/html", "Service Unavailable"),
+        ("http_503_xml", 503, "application/xml", "SystemFault"),
+        ("http_504", 504, "application/json", "SystemFault"),
         ("http_504_html", 504, "text/html", "Gateway Time-out"),
+        ("http_504_xml", 504, "application/xml", "SystemFault"),
         ("http_429", 429, "application/json", "ThrottleExceeded"),
         ("http_429_html", 429, "text/html", "Too Many Requests"),
+        ("http_429_xml", 429, "application/xml", "ThrottleExceeded"),
         ("retry_after", 429, "application/json", "ThrottleExceeded"),
         ("http_401", 401, "application/json", "AuthenticationFailed"),
+        ("http_401_xml", 401, "application/xml", "AuthenticationFailed"),
+        ("http_403", 403, "application/json", "AuthorizationFailed"),
+        ("http_403_xml", 403, "application/xml", "AuthorizationFailed"),
         ("fault_200", 200, "application/json", "Fault"),
         ("text_200", 200, "text/plain", "subscription"),
         ("empty_page", 200, "application/json", '"QueryResponse":{}'),
@@ -148,7 +160,7 @@ def test_a_page_can_have_other_rows_than_it_should(sandbox: Sandbox, fault: str,
     assert (len(ids), len(set(ids))) == (rows, distinct)
 
 
-@pytest.mark.parametrize("fault", ["drop_connection", "truncate", "corrupt_gzip"])
+@pytest.mark.parametrize("fault", ["drop_connection", "reset", "truncate", "cut_chunk", "corrupt_gzip"])
 def test_faults_on_the_wire_reach_the_client_as_such(sandbox: Sandbox, fault: str) -> None:
     sandbox.connect()
     sandbox.control("POST", "/faults", {"fault": fault})
@@ -158,14 +170,32 @@ def test_faults_on_the_wire_reach_the_client_as_such(sandbox: Sandbox, fault: st
     assert sandbox.query("select * from Invoice")
 
 
-def test_rules_can_wait_repeat_and_be_withdrawn(sandbox: Sandbox) -> None:
-    rules = [{"fault": "http_503", "after": 2, "times": 2}, {"fault": "invalid_grant", "match": {"path": "bearer"}}]
-    sandbox.connect()
-    sandbox.control("POST", "/faults", rules)
-    statuses = [sandbox.call("GET", "preferences").status_code for _ in range(5)]
-    assert statuses == [200, 200, 503, 503, 200]
-    assert sandbox.refresh(sandbox.tokens[REALM]["refresh_token"]).json() == {"error": "invalid_grant"}
-    assert sandbox.control("DELETE", "/faults")["removed"] == 2
+@pytest.mark.parametrize(
+    ("fault", "length", "chunked", "end"),
+    [("truncate", True, False, b""), ("cut_chunk", False, True, b""), ("reset", True, False, None)],
+)
+def test_a_body_ends_early_in_three_ways(
+    sandbox: Sandbox, fault: str, length: bool, chunked: bool, end: bytes | None
+) -> None:
+    """A short body and a missing last chunk end with a polite farewell, a reset with none."""
+    token = sandbox.connect()["access_token"]
+    sandbox.control("POST", "/faults", {"fault": fault, "at": 50, "match": {"path": "query"}})
+    where = urlsplit(sandbox.url)
+    with socket.create_connection((str(where.hostname), where.port or 0), timeout=30) as wire:
+        path = f"/v3/company/{REALM}/query?query=select%20*%20from%20Invoice"
+        wire.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        seen, last = b"", b"more"
+        try:
+            while last:
+                seen += (last := wire.recv(65536))
+            ended: bytes | None = b""
+        except ConnectionResetError:
+            ended = None
+    head, _, body = seen.partition(b"\r\n\r\n")
+    assert (b"content-length" in head.lower(), b"chunked" in head.lower()) == (length, chunked)
+    assert b'{"QueryResponse"' in body
+    assert not body.endswith(b"0\r\n\r\n")
+    assert ended == end
 
 
 def test_a_rotated_token_can_be_lost_on_its_way_back(sandbox: Sandbox) -> None:
@@ -177,20 +207,48 @@ def test_a_rotated_token_can_be_lost_on_its_way_back(sandbox: Sandbox) -> None:
     assert sandbox.refresh(first).json() == {"error": "invalid_grant"}
 
 
-def test_books_can_change_between_two_pages(sandbox: Sandbox) -> None:
-    key = sandbox.books()["Term"][0]["Id"]
-    edit = {"op": "update", "entity": "Term", "id": key, "record": {"Name": "Changed"}}
-    sandbox.control(
-        "POST", "/faults", {"fault": "edit_books", "operations": [edit], "after": 1} | {"match": {"path": "query"}}
-    )
+@pytest.mark.parametrize(
+    ("ordered", "header"),
+    [
+        ("120", "120"),
+        ("-5", "-5"),
+        ("999999999999", "999999999999"),
+        ("soon", "soon"),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        ("date+30", "Tue, 01 Dec 2026 20:00:30 GMT"),
+        ("date-3600", "Tue, 01 Dec 2026 19:00:00 GMT"),
+        ("", ""),
+    ],
+)
+def test_retry_after_can_say_anything(sandbox: Sandbox, ordered: str, header: str) -> None:
+    sandbox.control("POST", "/clock", {"at": "2026-12-01T12:00:00-08:00", "freeze": True})
     sandbox.connect()
-    names = [{row["Name"] for row in sandbox.query("select * from Term")["QueryResponse"]["Term"]} for _ in range(2)]
-    assert "Changed" not in names[0]
-    assert "Changed" in names[1]
+    sandbox.control("POST", "/faults", {"fault": "retry_after", "retry_after": ordered})
+    answer = sandbox.call("GET", "query", params=INVOICES)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, header)
+    assert answer.headers["Date"] == "Tue, 01 Dec 2026 20:00:00 GMT"
 
 
-def test_an_edit_that_cannot_be_done_shows_in_the_call_log(sandbox: Sandbox) -> None:
-    edit = {"op": "delete", "entity": "Term", "id": "99"}
-    sandbox.control("POST", "/faults", {"fault": "edit_books", "operations": [edit], "match": {"path": "query"}})
-    assert sandbox.query("select * from Term")
-    assert sandbox.control("GET", "/calls")["calls"][-1]["fault"] == "edit_books: There is no Term 99."
+def test_the_page_before_can_come_again(sandbox: Sandbox) -> None:
+    def page(start: int, entity: str = "Invoice", what: str = "*") -> list[str]:
+        return sandbox.ids(f"select {what} from {entity} orderby Id startposition {start} maxresults 10")
+
+    first, second, fifth = page(1), page(11), page(41)
+    sandbox.control("POST", "/faults", {"fault": "repeated_page", "match": {"path": "query"}})
+    assert page(1) == first, "there is no page before the first"
+    assert page(1, "Bill") != first, "nor is one entity's page another's"
+    for _ in range(2):
+        sandbox.query("select count(*) from Invoice")
+    assert page(11) == first
+    assert page(11) == second
+    assert sandbox.control("GET", "/faults")["ledger"] == {"repeated_page": 1}
+    sandbox.control("POST", "/faults", {"fault": "repeated_page", "match": {"path": "query"}, "times": 0})
+    assert page(41, what="Id") == fifth, "nor is a projection's page a whole one"
+    assert page(51, what="Id") == fifth
+
+
+def test_an_empty_answer_has_the_shape_of_what_was_asked(sandbox: Sandbox) -> None:
+    sandbox.control("POST", "/faults", {"fault": "empty_page", "times": 0, "match": {"path": "/v3/"}})
+    since = {"entities": "Invoice", "changedSince": sandbox.control("GET", "/clock")["time"][:10]}
+    assert sandbox.call("GET", "cdc", params=since).json()["CDCResponse"] == [{"QueryResponse": [{}]}]
+    assert sandbox.query("select * from Invoice")["QueryResponse"] == {}

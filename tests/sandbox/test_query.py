@@ -195,8 +195,83 @@ def test_answers_are_zipped_for_those_who_accept_it(sandbox: Sandbox) -> None:
     assert plain.json()["QueryResponse"] == zipped.json()["QueryResponse"]
 
 
-def test_a_poisoned_record_spoils_the_pages_that_hold_it(sandbox: Sandbox) -> None:
-    key = sandbox.books()["Bill"][0]["Id"]
-    sandbox.control("POST", "/settings", {"poisoned": [f"Bill/{key}"]})
-    assert sandbox.fault("select * from Bill maxresults 1000")[0] == "4002"
+@pytest.mark.parametrize(("code", "status"), [("4002", 400), ("10000", 500)])
+def test_a_poisoned_record_spoils_the_pages_that_hold_it(sandbox: Sandbox, code: str, status: int) -> None:
+    keys = sandbox.ids("select * from Bill orderby Id maxresults 1000")
+    sandbox.control("POST", "/settings", {"poisoned": [f"Bill/{keys[2]}"], "poisoned_code": code})
+    for spoilt in ("select * from Bill maxresults 1000", f"select * from Bill where Id = '{keys[2]}'"):
+        assert sandbox.query(spoilt, status=status)["Fault"]["Error"][0]["code"] == code
+    assert sandbox.ids("select * from Bill orderby Id maxresults 2") == keys[:2]
+    assert sandbox.ids("select * from Bill orderby Id startposition 4 maxresults 1000") == keys[3:]
+    assert sandbox.query("select count(*) from Bill")["QueryResponse"]["totalCount"] == len(keys)
     assert sandbox.query("select * from Invoice")
+
+
+def test_a_poisoned_record_may_spoil_every_page_of_its_statement(sandbox: Sandbox) -> None:
+    keys = sandbox.ids("select * from Bill orderby Id maxresults 1000")
+    sandbox.control("POST", "/settings", {"poisoned": [f"Bill/{keys[-1]}"], "poisoned_scope": "window"})
+    assert sandbox.fault("select * from Bill orderby Id maxresults 1")[0] == "4002"
+    assert sandbox.ids(f"select * from Bill where Id in ('{keys[0]}', '{keys[1]}')")
+    assert sandbox.query("select count(*) from Bill")["QueryResponse"]["totalCount"] == len(keys)
+
+
+def test_a_projection_may_pass_a_poisoned_record_by(sandbox: Sandbox) -> None:
+    keys = sandbox.ids("select * from Bill orderby Id maxresults 1000")
+    sandbox.control("POST", "/settings", {"poisoned": [f"Bill/{keys[0]}"]})
+    assert sandbox.fault("select Id from Bill")[0] == "4002"
+    sandbox.control("POST", "/settings", {"poisoned_projection": False})
+    assert sandbox.ids("select Id from Bill orderby Id maxresults 1000") == keys
+    assert sandbox.fault("select * from Bill")[0] == "4002"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"poisoned_code": "5"},
+        {"poisoned_scope": "all"},
+        {"poisoned_projection": "no"},
+        {"poisoned": ["12"]},
+        {"poisoned": ["Unicorn/12"]},
+        {"poisoned": ["Bill/"]},
+        {"cdc_false_stubs": ["Bill"]},
+        {"cdc_duplicates": 1},
+        {"cdc_stubs_first": "yes"},
+        {"unavailable": ["Unicorn"]},
+        {"visible_after_seed": "x"},
+    ],
+)
+def test_what_no_knob_can_be_set_to_is_refused(sandbox: Sandbox, wrong: dict[str, object]) -> None:
+    before = sandbox.control("GET", "/settings")
+    (knob,) = wrong
+    assert knob in sandbox.control("POST", "/settings", wrong, status=400)["error"]
+    assert sandbox.control("GET", "/settings") == before
+
+
+def test_a_projection_names_properties_and_the_two_times(sandbox: Sandbox) -> None:
+    first = sandbox.query("select * from Invoice orderby Id maxresults 1")["QueryResponse"]["Invoice"][0]
+    asked = "Id, SyncToken, MetaData.LastUpdatedTime"
+    rows = sandbox.query(f"select {asked} from Invoice orderby Id")["QueryResponse"]["Invoice"]
+    updated = {"LastUpdatedTime": first["MetaData"]["LastUpdatedTime"]}
+    assert rows[0] == {"Id": first["Id"], "SyncToken": first["SyncToken"], "MetaData": updated, "sparse": True}
+    rows = sandbox.query("select MetaData.CreateTime, MetaData.LastUpdatedTime from Invoice orderby Id")
+    assert rows["QueryResponse"]["Invoice"][0] == {"MetaData": first["MetaData"], "sparse": True}
+    assert sandbox.fault("select MetaData.CreatedBy from Invoice")[0] == "4001"
+
+
+def test_a_projected_template_keeps_its_wrapper(sandbox: Sandbox) -> None:
+    whole = sandbox.query("select * from RecurringTransaction orderby Id")["QueryResponse"]["RecurringTransaction"]
+    rows = sandbox.query("select Id from RecurringTransaction orderby Id")["QueryResponse"]["RecurringTransaction"]
+    assert rows == [{kind: {"Id": row[kind]["Id"], "sparse": True}} for row in whole for kind in row]
+
+
+def test_a_frozen_second_can_hold_more_than_a_page(sandbox: Sandbox) -> None:
+    realm = sandbox.empty_company()
+    sandbox.control("POST", "/clock", {"at": "2026-12-01T12:00:00-08:00", "freeze": True})
+    sandbox.edit(*[{"op": "create", "entity": "Bill", "record": {"Line": []}} for _ in range(1001)], realm=realm)
+    where = "where MetaData.LastUpdatedTime = '2026-12-01T12:00:00-08:00' orderby MetaData.LastUpdatedTime, Id"
+    pages = [
+        sandbox.ids(f"select * from Bill {where} {page} maxresults 1000", realm=realm)
+        for page in ("", "startposition 1001")
+    ]
+    assert [len(page) for page in pages] == [1000, 1]
+    assert len({*pages[0], *pages[1]}) == 1001

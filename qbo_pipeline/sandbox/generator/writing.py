@@ -21,7 +21,9 @@ def write_all(ledger: Ledger) -> None:
     for doc in ledger.docs:
         doc.id = ledger.books.next_id(doc.entity)
     for doc in ledger.docs:
-        head: Payload = {"TxnDate": ledger.day_of(doc.when).isoformat(), "CurrencyRef": _currency(doc)}
+        head: Payload = {"TxnDate": ledger.day_of(doc.when).isoformat()}
+        if doc.entity != "TimeActivity":  # hours have no currency
+            head["CurrencyRef"] = _currency(doc)
         if doc.entity in DOC_NUMBERED:
             head["DocNumber"] = str(1000 + int(doc.id))
         if "note" in doc.facts and not doc.facts.get("void"):
