@@ -167,6 +167,16 @@ def cdc_answer(outer: dict[str, msgspec.Raw], entities: Sequence[str]) -> CdcAns
     return CdcAnswer(records, deleted, total, _time(outer), claimed)
 
 
+def address_answer(body: bytes) -> str:
+    """Read the answer to a download: an address as plain text."""
+    text = body.strip().strip(b'"')
+    if text.startswith(b"{"):
+        members(bytes(text))  # a fault, most likely, and that is the better explanation
+    if not text.isascii() or not text.startswith((b"https://", b"http://")):
+        raise NotAnAnswerError("it is no address")
+    return text.decode()
+
+
 def moment(text: str | None) -> datetime | None:
     """Read a time as QuickBooks writes it; None when it is none, or has no zone."""
     try:

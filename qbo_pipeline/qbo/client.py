@@ -14,18 +14,18 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-import msgspec
 import requests
 import tenacity
 
-from qbo_pipeline.errors import QboError, RejectedError, RetryableError, ThrottledError, UnauthorizedError, UsageError
+from qbo_pipeline.errors import QboError, RetryableError, ThrottledError, UnauthorizedError, UsageError
 from qbo_pipeline.qbo import answers
 from qbo_pipeline.qbo.answers import CdcAnswer, QueryAnswer, RecordAnswer
+from qbo_pipeline.qbo.asking import Ask, Call, Kind, Patience, check_read_only
 from qbo_pipeline.qbo.environments import Environment
 from qbo_pipeline.qbo.faults import error_for, retry_after
 from qbo_pipeline.qbo.query import Condition, Select, timestamp
@@ -40,47 +40,9 @@ LONGEST_URL = 4000
 # Intuit's documentation says to wait a minute after a 429; it rarely sends Retry-After.
 THROTTLE_PAUSE = 60.0
 
-Kind = Literal["query", "count", "read", "cdc"]
-Outer = dict[str, msgspec.Raw]
 _T = TypeVar("_T")
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One HTTP call, for the ledger. ``status`` is None when no answer came; ``counted`` calls are the metered ones."""
-
-    kind: Kind
-    status: int | None
-    entity: str
-    intuit_tid: str | None
-    seconds: float
-    counted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often, and for how many seconds in all, one request is tried."""
-
-    attempts: int = 5
-    seconds: float = 600.0
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """One request before it has a token: what to send, and the words for what it attempts."""
-
-    kind: Kind
-    entity: str
-    attempt: str
-    path: str
-    parameters: Mapping[str, str]
-    statement: bytes | None = None
-
-    @property
-    def method(self) -> str:
-        return "GET" if self.statement is None else "POST"
+__all__ = ["Call", "Patience", "QboClient", "check_read_only"]
 
 
 class QboClient:
@@ -119,25 +81,41 @@ class QboClient:
         """Return the records one statement selects; ``page`` only numbers the page in error messages."""
         words = f"reading page {page} of {statement.entity}" if page else f"reading {statement.entity}"
         ask = self._ask_for(statement, "query", words)
-        return self._answer(ask, lambda outer: answers.query_answer(outer, statement.entity))
+        return self._answer(ask, lambda body: answers.query_answer(answers.members(body), statement.entity))
 
     def count(self, entity: str, where: Sequence[Condition] = ()) -> int:
         """Return how many records of one entity meet all conditions."""
         statement = Select(entity, tuple(where), counting=True)
-        return self._answer(self._ask_for(statement, "count", f"counting {entity}"), answers.count_answer)
+        return self._answer(
+            self._ask_for(statement, "count", f"counting {entity}"),
+            lambda body: answers.count_answer(answers.members(body)),
+        )
 
     def read(self, entity_path: str, record_id: str | None = None) -> RecordAnswer:
         """Return one record by its id, or a record of which a company has one (``preferences``).
 
         Raises ``NotFoundError`` when QuickBooks says it does not exist (any more), and only then.
         """
-        entity = entity_path.lower()
-        if not re.fullmatch(r"[a-z]{2,40}", entity):
-            raise UsageError(f"{entity_path[:60]!r} is not the path of a QuickBooks entity")
-        if record_id is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", record_id):
-            raise UsageError(f"{record_id[:60]!r} is not the id of a QuickBooks record")
-        path, name = (entity, entity) if record_id is None else (f"{entity}/{record_id}", f"{entity} {record_id}")
-        return self._answer(self._ask("read", entity, f"reading {name}", path, {}), answers.record_answer)
+        entity = _checked_path(entity_path)
+        path, name = (
+            (entity, entity) if record_id is None else (f"{entity}/{_checked_id(record_id)}", f"{entity} {record_id}")
+        )
+        ask = self._ask("read", entity, f"reading {name}", path, {})
+        return self._answer(ask, lambda body: answers.record_answer(answers.members(body)))
+
+    def read_list(self, entity: str) -> QueryAnswer:
+        """Return all records of an entity that has an address of its own instead of queries (TaxClassification).
+
+        Raises ``UnavailableError`` when the company does not have it.
+        """
+        ask = self._ask("list", entity, f"reading {entity}", _checked_path(entity), {})
+        return self._answer(ask, lambda body: answers.query_answer(answers.members(body), entity))
+
+    def download_address(self, attachable_id: str) -> str:
+        """Return where the file of an attachment can be fetched for the next minutes, by whoever knows the address."""
+        path = f"download/{_checked_id(attachable_id)}"
+        ask = self._ask("download", "attachable", f"asking for the file of attachable {attachable_id}", path, {})
+        return self._answer(replace(ask, plain=True), answers.address_answer)
 
     def company_info(self) -> RecordAnswer:
         """Return the company's own record: its name, addresses and settings."""
@@ -150,9 +128,9 @@ class QboClient:
             raise UsageError("change data capture needs at least one entity")
         parameters = {"entities": names, "changedSince": timestamp(changed_since)}
         ask = self._ask("cdc", names, f"reading what changed since {timestamp(changed_since)}", "cdc", parameters)
-        return self._answer(ask, lambda outer: answers.cdc_answer(outer, entities))
+        return self._answer(ask, lambda body: answers.cdc_answer(answers.members(body), entities))
 
-    def _ask_for(self, statement: Select, kind: Kind, words: str) -> _Ask:
+    def _ask_for(self, statement: Select, kind: Kind, words: str) -> Ask:
         text = str(statement)
         if len(quote(text)) > LONGEST_URL:
             return self._ask(kind, statement.entity, words, "query", {}, text.encode())
@@ -166,11 +144,11 @@ class QboClient:
         path: str,
         parameters: Mapping[str, str],
         statement: bytes | None = None,
-    ) -> _Ask:
+    ) -> Ask:
         attempt = f"{words} for company {self._realm_id}"
-        return _Ask(kind, entity, attempt, path, {**parameters, "minorversion": MINOR_VERSION}, statement)
+        return Ask(kind, entity, attempt, path, {**parameters, "minorversion": MINOR_VERSION}, statement)
 
-    def _answer(self, ask: _Ask, understand: Callable[[Outer], _T]) -> _T:
+    def _answer(self, ask: Ask, understand: Callable[[bytes], _T]) -> _T:
         """Ask until it is answered or hopeless; renew a refused token once."""
         give_up_at = self._clock() + self._patience.seconds
         try:
@@ -178,7 +156,7 @@ class QboClient:
         except UnauthorizedError:
             return self._patiently(ask, self._access_token(True), understand, give_up_at)
 
-    def _patiently(self, ask: _Ask, token: str, understand: Callable[[Outer], _T], give_up_at: float) -> _T:
+    def _patiently(self, ask: Ask, token: str, understand: Callable[[bytes], _T], give_up_at: float) -> _T:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(RetryableError),
             wait=self._wait,
@@ -203,7 +181,7 @@ class QboClient:
         resumes_at = self._clock() + max(state.upcoming_sleep, self._throttle.wait_left())
         return state.attempt_number >= attempts or resumes_at >= give_up_at
 
-    def _once(self, ask: _Ask, token: str, understand: Callable[[Outer], _T]) -> _T:
+    def _once(self, ask: Ask, token: str, understand: Callable[[bytes], _T]) -> _T:
         """Make one HTTP call and understand its answer, or raise the error that says why not."""
         self._throttle.take()
         started = self._clock()
@@ -221,13 +199,13 @@ class QboClient:
             raise result
         return result
 
-    def _send(self, ask: _Ask, token: str) -> Reply:
+    def _send(self, ask: Ask, token: str) -> Reply:
         check_read_only(ask.method, ask.path)
         if not re.fullmatch(r"[!-~]+", token):
             raise UnauthorizedError(f"{ask.attempt}: the stored access token is not one; nothing was sent")
         headers = {
             "Authorization": f"Bearer {token}",
-            "Accept": "application/json",
+            "Accept": "text/plain, application/json" if ask.plain else "application/json",
             "Accept-Encoding": "gzip",
             **({} if ask.statement is None else {"Content-Type": "application/text"}),
         }
@@ -251,31 +229,44 @@ class QboClient:
         if wish is not None:
             self._throttle.pause(min(wish, self._patience.seconds))
 
-    def _report(self, ask: _Ask, started: float, status: int | None, tid: str | None, *, counted: bool) -> None:
+    def _report(self, ask: Ask, started: float, status: int | None, tid: str | None, *, counted: bool) -> None:
         self._on_call(Call(ask.kind, status, ask.entity, tid, self._clock() - started, counted))
 
 
-def check_read_only(method: str, path: str) -> None:
-    """Raise unless this request can only read. Every request passes here, whoever wrote the code that makes it."""
-    if method != "GET" and (method, path) != ("POST", "query"):
-        raise RejectedError(
-            f"{method} to {path[:40]!r} could change the books; this client only reads: nothing was sent"
-        )
-
-
 def _understood(
-    ask: _Ask, reply: Reply, understand: Callable[[Outer], _T], *, secrets: tuple[str, ...]
+    ask: Ask, reply: Reply, understand: Callable[[bytes], _T], *, secrets: tuple[str, ...]
 ) -> _T | QboError:
     reason = ""
     body = reply.body
     if reply.status == 200:
         try:
-            return understand(answers.members(body))
+            return understand(body)
         except answers.FaultInsideError as inside:
             body = inside.body
         except answers.NotAnAnswerError as error:
             reason = str(error)
-    return error_for(ask.attempt, reply.status, reply.headers, body, reason=reason, secrets=secrets)
+    return error_for(
+        ask.attempt,
+        reply.status,
+        reply.headers,
+        body,
+        reason=reason,
+        secrets=secrets,
+        entity=ask.entity if ask.whole else "",
+        own_address=ask.kind == "list",
+    )
+
+
+def _checked_path(entity: str) -> str:
+    if not re.fullmatch(r"[a-z]{2,40}", entity.lower()):
+        raise UsageError(f"{entity[:60]!r} is not the path of a QuickBooks entity")
+    return entity.lower()
+
+
+def _checked_id(record_id: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", record_id):
+        raise UsageError(f"{record_id[:60]!r} is not the id of a QuickBooks record")
+    return record_id
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:

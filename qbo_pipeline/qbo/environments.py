@@ -56,6 +56,10 @@ class Environment:
         """Raise unless ``url`` is one a client of this environment may send a token to."""
         check_host(url, local=self.is_local)
 
+    def check_file_host(self, url: str) -> None:
+        """Raise unless ``url`` may be fetched as a file, without any token: QuickBooks keeps files with others."""
+        check_file_host(url, local=self.is_local)
+
     def company_url(self, realm_id: str) -> str:
         """Return the address below which everything of one company lives."""
         if not re.fullmatch(r"[0-9]{1,32}", realm_id):
@@ -81,6 +85,26 @@ def check_host(url: str, *, local: bool = False) -> None:
         raise SettingsError(
             f"refusing to call {match['scheme']}://{host[:80]}{':' + port if port else ''}: tokens go to Intuit's own"
             " hosts over https only; nothing was sent"
+        )
+
+
+def check_file_host(url: str, *, local: bool = False) -> None:
+    """Raise unless ``url`` is a public https address, or (``local``) on this machine.
+
+    Which hosts Intuit keeps files with is its own business and may change, so no list of them: nothing secret is sent
+    there. But an address inside this network is never one of them, and nobody may make us call it.
+    """
+    match = _URL.fullmatch(url)
+    host, port = (match["host"].lower(), match["port"]) if match else ("", None)
+    if local:
+        good = match is not None and _is_loopback(host)
+    else:
+        named = re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*", host) is not None
+        good = match is not None and match["scheme"] == "https" and port in {None, "443"} and named
+        good = good and not host.endswith((".local", ".localhost", ".internal"))
+    if not good:
+        raise SettingsError(
+            f"refusing to fetch a file from {host[:80] or 'an odd address'}: only public https addresses are fetched"
         )
 
 

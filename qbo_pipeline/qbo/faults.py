@@ -73,10 +73,14 @@ def error_for(
     *,
     reason: str = "",
     secrets: tuple[str, ...] = (),
+    entity: str = "",
+    own_address: bool = False,
 ) -> QboError:
     """Build (and return, never raise) the error for an answer that is not what was asked for.
 
-    ``reason`` is the reader's own word for what is wrong with a 200.
+    ``reason`` is the reader's own word for what is wrong with a 200. ``entity`` is given when its records as
+    such were asked for, not one of them: only then can a refusal mean that this company does not have the entity;
+    ``own_address`` when they were asked for at an address that serves nothing else.
     """
     fault = fault_in(body, secrets)
     tid = intuit_tid(headers)
@@ -97,7 +101,7 @@ def error_for(
         return UnauthorizedError(what + advice, status=status, code=code, intuit_tid=tid)
     if code == "610":
         return NotFoundError(f"{what}; it was deleted or never existed", status=status, code=code, intuit_tid=tid)
-    if code in {"5020", "5030"}:
+    if code in {"5020", "5030"} or (entity and _is_unknown_here(entity, own_address, status, fault)):
         advice = "; this company's plan or region does not have it, so there is nothing to read"
         return UnavailableError(what + advice, status=status, code=code, intuit_tid=tid)
     if _is_final(status, fault) or (fault is None and _speaks_of_subscription(body)):
@@ -149,6 +153,22 @@ def safe_text(text: object, secrets: tuple[object, ...] = ()) -> str:
 def _hidden_if_mixed(run: re.Match[str]) -> str:
     mixed = any(sign.isdigit() for sign in run[0]) and any(sign.isalpha() for sign in run[0])
     return "[hidden]" if mixed else run[0]
+
+
+def _is_unknown_here(entity: str, own_address: bool, status: int, fault: Fault | None) -> bool:
+    """Does this refusal of a whole entity say that the company has no such entity?
+
+    Two spellings are known: 4001 naming the entity, and 500 "Unsupported Operation". The latter is what Intuit says of
+    a wrong address too (``Could not find resource``), and there is one address for all queries: taking that for an
+    answer would turn a mistake of ours into empty books. It counts only for an address that serves nothing else.
+    """
+    if fault is None or status not in {200, 400}:
+        return False
+    detail = fault.detail.lower()
+    if fault.code == "4001":
+        return re.search(rf"invalid context declaration:?\s*{re.escape(entity.lower())}\b", detail) is not None
+    said_so = fault.code == "500" and fault.message.lower() == "unsupported operation"
+    return said_so and (own_address or "could not find resource" not in detail)
 
 
 def _is_final(status: int, fault: Fault | None) -> bool:

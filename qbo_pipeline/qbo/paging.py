@@ -16,7 +16,7 @@ second the bound cannot move; that second alone is paged by STARTPOSITION, until
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias
@@ -25,7 +25,7 @@ import msgspec
 
 from qbo_pipeline.errors import RejectedError, RetryableError
 from qbo_pipeline.qbo.answers import QueryAnswer, moment
-from qbo_pipeline.qbo.query import MAX_RESULTS, Select
+from qbo_pipeline.qbo.query import MAX_RESULTS, Condition, Select
 
 By: TypeAlias = Literal["LastUpdatedTime", "CreateTime"]
 Identity: TypeAlias = tuple[str | int | bytes, str | int | None, str | None]  # who, and in which state
@@ -77,14 +77,15 @@ def changed_pages(
     until: datetime | None = None,
     by: By = "LastUpdatedTime",
     inactive_too: bool,
+    where: Sequence[Condition] = (),
     page_size: int = MAX_RESULTS,
     trust_short_pages: bool = True,
 ) -> Iterator[Page]:
     """Yield every record changed (or created) in ``since <= time < until``; an open end is None.
 
-    ``inactive_too`` belongs to name lists: without it QuickBooks hides their inactive records. A page shorter than
-    asked for ends the read, as Intuit documents; without ``trust_short_pages`` only an empty one does, which costs a
-    few calls more.
+    ``inactive_too`` belongs to name lists: without it QuickBooks hides their inactive records. ``where`` must hold too,
+    and must not depend on anything that changes. A page shorter than asked for ends the read, as Intuit documents;
+    without ``trust_short_pages`` only an empty one does, which costs a few calls more.
 
     A record that existed all the while is yielded, however often it was edited meanwhile, unless the edit moved it
     past ``until``. Memory is one page, and inside a crowded second one digest per record.
@@ -95,6 +96,7 @@ def changed_pages(
         until,
         by,
         inactive_too=inactive_too,
+        where=tuple(where),
         page_size=page_size,
         trust_short_pages=trust_short_pages,
     ).pages(since)
@@ -111,6 +113,7 @@ class _Reading:
         by: By,
         *,
         inactive_too: bool,
+        where: tuple[Condition, ...],
         page_size: int,
         trust_short_pages: bool,
     ) -> None:
@@ -120,6 +123,7 @@ class _Reading:
         self._by = by
         self._property = f"MetaData.{by}"
         self._inactive_too = inactive_too
+        self._where = where
         self._page_size = page_size
         self._trust_short_pages = trust_short_pages
         self._asked = 0
@@ -202,7 +206,7 @@ class _Reading:
         return len(answer.records) >= (self._page_size if self._trust_short_pages else 1)
 
     def _window(self, since: datetime | None, until: datetime | None) -> Select:
-        select = Select(self._entity)
+        select = Select(self._entity, self._where)
         if since is not None:
             select = select.where(self._property, ">=", since)
         ends = [end for end in (until, self._until) if end is not None]

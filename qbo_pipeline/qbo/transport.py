@@ -2,13 +2,14 @@
 
 Flows in    a request for an allowed host
 Flows out   ``Reply``: status, headers, whole body; or a ``QboError`` when no complete answer came
+            ``fetched``: a file from elsewhere, piece by piece, asked for without any credential
 Refuses     redirects, cookies, proxies and credentials from the environment, answers without end
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import requests
@@ -81,19 +82,10 @@ def exchange(
     given_up_at = clock() + limits.total
     with cut_after(limits.total) as watch:
         try:
-            request = requests.Request(method, url, headers={"User-Agent": USER_AGENT, **headers}, data=data).prepare()
-            # The adapter itself, not session.send: that one would read a redirect's body to follow it, add cookies
-            # and let .netrc overwrite the Authorization header.
-            response = session.get_adapter(url=url).send(
-                request,
-                stream=True,
-                timeout=(limits.connect, limits.read),
-                verify=session.verify or True,
-                cert=session.cert,
-                proxies={} if environment.is_local else session.proxies,
-            )
-            with response:
-                body = _body(response, given_up_at, limits, clock, attempt)
+            request = requests.Request(method, url, headers={"User-Agent": USER_AGENT, **headers}, data=data)
+            with _sent(session, environment, request, limits) as response:
+                chunks = list(_pieces(response, given_up_at, limits, clock, attempt))
+                body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         except QboError:
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -104,13 +96,58 @@ def exchange(
     return Reply(response.status_code, dict(response.headers), body)
 
 
-def _body(
+def fetched(
+    session: requests.Session,
+    environment: Environment,
+    url: str,
+    *,
+    attempt: str,
+    limits: Limits,
+    clock: Callable[[], float] = time.monotonic,
+) -> Generator[bytes]:
+    """Yield a file that QuickBooks keeps elsewhere. Its address is all the permission needed, so no token goes along.
+
+    Raises ``RetryableError`` when it would come with a new address, or later.
+    """
+    environment.check_file_host(url)
+    given_up_at = clock() + limits.total
+    with cut_after(limits.total) as watch:
+        try:
+            # Packed bytes would be counted packed; a file is wanted as it is.
+            headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+            with _sent(session, environment, requests.Request("GET", url, headers=headers), limits) as response:
+                if response.status_code != 200:
+                    raise _no_file(attempt, response.status_code)
+                yield from _pieces(response, given_up_at, limits, clock, attempt)
+        except QboError:
+            raise
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _no_answer(attempt, error, limits, expired=watch.expired) from None
+    if watch.expired:
+        raise _too_slow(attempt, limits)
+
+
+def _sent(
+    session: requests.Session, environment: Environment, request: requests.Request, limits: Limits
+) -> requests.Response:
+    # The adapter itself, not session.send: that one would read a redirect's body to follow it, add cookies and let
+    # .netrc overwrite the Authorization header.
+    prepared = request.prepare()
+    return session.get_adapter(url=str(prepared.url)).send(
+        prepared,
+        stream=True,
+        timeout=(limits.connect, limits.read),
+        verify=session.verify or True,
+        cert=session.cert,
+        proxies={} if environment.is_local else session.proxies,
+    )
+
+
+def _pieces(
     response: requests.Response, given_up_at: float, limits: Limits, clock: Callable[[], float], attempt: str
-) -> bytes:
-    chunks: list[bytes] = []
+) -> Iterator[bytes]:
     size = 0
     for chunk in response.iter_content(_CHUNK):
-        chunks.append(chunk)
         size += len(chunk)
         if size > limits.max_bytes:
             raise RejectedError(
@@ -120,7 +157,15 @@ def _body(
             )
         if clock() > given_up_at:
             raise _too_slow(attempt, limits)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        yield chunk
+
+
+def _no_file(attempt: str, status: int) -> QboError:
+    """Say why a file did not come; the store's own words stay out, they quote the address."""
+    if status in {403, 408, 429} or status >= 500:
+        return RetryableError(f"{attempt}: its store answered HTTP {status}; its address may be too old", status=status)
+    what = "a redirect, which we never follow" if 300 <= status < 400 else "so it is not to be had"
+    return RejectedError(f"{attempt}: its store answered HTTP {status}, {what}", status=status)
 
 
 def _no_answer(attempt: str, error: Exception, limits: Limits, *, expired: bool) -> QboError:

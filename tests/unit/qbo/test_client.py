@@ -23,6 +23,7 @@ from qbo_pipeline.errors import (
     SettingsError,
     ThrottledError,
     UnauthorizedError,
+    UnavailableError,
     UsageError,
 )
 from qbo_pipeline.qbo.client import Patience, QboClient, check_read_only
@@ -65,6 +66,8 @@ EVERY_WAY_TO_ASK: list[Callable[[QboClient], object]] = [
     lambda client: client.read("invoice", "12"),
     lambda client: client.read("preferences"),
     lambda client: client.company_info(),
+    lambda client: client.read_list("TaxClassification"),
+    lambda client: client.download_address("5000000000000503624"),
     lambda client: client.cdc(["Invoice", "Customer"], SINCE),
 ]
 
@@ -242,6 +245,97 @@ def test_reads_counts_and_changes_are_understood() -> None:
     assert on.quickbooks.parameters()["query"] == "select count(*) from Invoice where Active in (true, false)"
 
 
+def test_a_list_is_read_at_its_own_address() -> None:
+    on = bench([Answer(b'{"QueryResponse":{"TaxClassification":[{"id":"EUC-1"},{"id":"EUC-2"}]}}')])
+    answer = on.client.read_list("TaxClassification")
+    assert ([bytes(record) for record in answer.records], answer.time) == ([b'{"id":"EUC-1"}', b'{"id":"EUC-2"}'], None)
+    assert f"/company/{REALM}/taxclassification?" in str(on.quickbooks.seen[0].url)
+    assert [call.kind for call in on.calls] == ["list"]
+
+
+@pytest.mark.parametrize("spelling", [b"https://s3.example/x?a=1&b=%2F", b' "https://s3.example/x?a=1&b=%2F"\n'])
+def test_the_address_of_a_file_comes_as_text(spelling: bytes) -> None:
+    on = bench([Answer(spelling, headers={"Content-Type": "text/plain"})])
+    assert on.client.download_address("12") == "https://s3.example/x?a=1&b=%2F"
+    assert f"/company/{REALM}/download/12?" in str(on.quickbooks.seen[0].url)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>maintenance</html>", b'{"odd":1}', "https://ünïcode/".encode(), b"ftp://x/"]
+)
+def test_what_is_no_address_is_tried_again_and_never_followed(body: bytes) -> None:
+    with pytest.raises(RetryableError):
+        bench([Answer(body)]).client.download_address("12")
+
+
+def test_a_refused_download_says_why() -> None:
+    with pytest.raises(NotFoundError):
+        bench([fault("610")]).client.download_address("12")
+    with pytest.raises(NotFoundError):
+        bench([fault("610", 200)]).client.download_address("12")
+
+
+@pytest.mark.parametrize("ask", [lambda c: c.read_list("tax/../x"), lambda c: c.download_address("../1")])
+def test_odd_words_reach_no_address(ask: Callable[[QboClient], object]) -> None:
+    on = bench([ONE])
+    with pytest.raises(UsageError):
+        ask(on.client)
+    assert on.quickbooks.seen == []
+
+
+UNSUPPORTED = Answer(
+    json.dumps(
+        {
+            "Fault": {
+                "Error": [
+                    {
+                        "Message": "Unsupported Operation",
+                        "Detail": f"Operation Could not find resource for relative : /v3/company/{REALM}/x",
+                        "code": "500",
+                    }
+                ],
+                "type": "ValidationFault",
+            }
+        }
+    ).encode(),
+    400,
+)
+
+
+def test_only_a_question_about_a_whole_entity_can_find_it_unavailable() -> None:
+    """Code 500 is also said of a single record's odd id or of change data capture; neither means 'no such entity'."""
+    words = {"Message": "Unsupported Operation", "Detail": "Operation is not supported.", "code": "500"}
+    refusal = Answer(json.dumps({"Fault": {"Error": [words], "type": "ValidationFault"}}).encode(), 400)
+    whole: list[Callable[[QboClient], object]] = [
+        lambda c: c.query(INVOICES),
+        lambda c: c.count("Invoice"),
+        lambda c: c.read_list("TaxClassification"),
+    ]
+    for ask in whole:
+        with pytest.raises(UnavailableError):
+            ask(bench([refusal]).client)
+    single: list[Callable[[QboClient], object]] = [
+        lambda c: c.read("budget", "1"),
+        lambda c: c.cdc(["Budget"], SINCE),
+        lambda c: c.download_address("1"),
+    ]
+    for ask in single:
+        with pytest.raises(RejectedError) as caught:
+            ask(bench([refusal]).client)
+        assert not isinstance(caught.value, UnavailableError)
+
+
+def test_an_entity_without_an_address_here_is_unavailable_but_a_lost_query_address_is_a_failure() -> None:
+    """One address serves all queries: were it wrong, every entity would look absent, and the books empty."""
+    with pytest.raises(UnavailableError):
+        bench([UNSUPPORTED]).client.read_list("TaxClassification")
+    for ask in EVERY_WAY_TO_ASK:
+        if ask is not EVERY_WAY_TO_ASK[6]:
+            with pytest.raises(RejectedError) as caught:
+                ask(bench([UNSUPPORTED]).client)
+            assert not isinstance(caught.value, UnavailableError)
+
+
 def test_a_deleted_record_is_not_found_and_nothing_else_is() -> None:
     with pytest.raises(NotFoundError):
         bench([fault("610")]).client.read("invoice", "12")
@@ -276,7 +370,7 @@ def test_the_error_says_what_was_attempted() -> None:
         Answer(b"", 200),
         Answer(ONE.body[:40]),
         Answer(b"<html>maintenance</html>"),
-        Answer(gzip.compress(ONE.body)[:-12], headers={"Content-Encoding": "gzip"}),
+        Answer(gzip.compress(ONE.body, mtime=0)[:-12], headers={"Content-Encoding": "gzip"}),
         Answer(b"\x1f\x8b no gzip", headers={"Content-Encoding": "gzip"}),
         Answer(ONE.body[:40], headers={"Content-Length": "5000"}),
         requests.ConnectionError("refused"),

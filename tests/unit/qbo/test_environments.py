@@ -131,3 +131,45 @@ def test_intuits_addresses_are_those_of_its_discovery_documents() -> None:
     assert PRODUCTION.company_url("1") == "https://quickbooks.api.intuit.com/v3/company/1"
     assert SANDBOX.company_url("1") == "https://sandbox-quickbooks.api.intuit.com/v3/company/1"
     assert PRODUCTION.token_url == SANDBOX.token_url == "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://intuit-qbo-prod-23.s3.amazonaws.com/1/a%20b.pdf?X-Amz-Expires=900&X-Amz-Signature=ab%2Bc",
+        "https://files.intuit.com:443/x",
+    ],
+)
+def test_a_file_may_be_anywhere_public(url: str) -> None:
+    SANDBOX.check_file_host(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://intuit-qbo-prod-23.s3.amazonaws.com/x",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/x",
+        "https://localhost/x",
+        "https://127.0.0.1/x",
+        "https://2130706433/x",
+        "https://printer.local/x",
+        "https://vault.internal/x",
+        "https://a.example:8443/x",
+        "https://user@a.example/x",
+        "https://a.example\\@b.example/x",
+        "file:///etc/passwd",
+        "ftp://a.example/x",
+        "",
+    ],
+)
+def test_a_file_is_never_fetched_from_inside_our_own_network(url: str) -> None:
+    with pytest.raises(SettingsError, match="refusing to fetch"):
+        SANDBOX.check_file_host(url)
+
+
+def test_a_local_quickbooks_keeps_its_files_here_too() -> None:
+    here = local("http://127.0.0.1:8600")
+    here.check_file_host("http://127.0.0.1:8600/files/1")
+    with pytest.raises(SettingsError):
+        here.check_file_host("https://a.example/x")

@@ -110,6 +110,41 @@ def test_every_answer_becomes_the_error_that_says_what_to_do(
     assert "1-abc" in str(error)
 
 
+NOT_SUPPORTED = service("500", "Unsupported Operation", "Operation Query is not supported.")
+LOST = service("500", "Unsupported Operation", "Operation Could not find resource for relative : /v3/query")
+UNKNOWN = service("4001", "Invalid query", "QueryValidationError: invalid context declaration: Budget")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "entity", "own_address", "expected"),
+    [
+        (400, NOT_SUPPORTED, "Budget", False, UnavailableError),
+        (200, NOT_SUPPORTED, "Budget", False, UnavailableError),
+        (400, NOT_SUPPORTED, "", False, RejectedError),  # one record, or a change data capture of many entities
+        (500, NOT_SUPPORTED, "Budget", False, RejectedError),
+        (400, LOST, "Budget", False, RejectedError),
+        (400, LOST, "TaxClassification", True, UnavailableError),
+        (404, LOST, "TaxClassification", True, RejectedError),
+        (400, service("500", "Something else"), "Budget", False, RejectedError),
+        (400, UNKNOWN, "Budget", False, UnavailableError),
+        (400, UNKNOWN, "budget", False, UnavailableError),
+        (400, UNKNOWN, "", False, RejectedError),
+        (400, UNKNOWN, "Budge", False, RejectedError),
+        (400, UNKNOWN, "Invoice", False, RejectedError),
+        (400, service("4001", "Invalid query", "property 'Budget' is not queryable"), "Budget", False, RejectedError),
+        (400, service("5020"), "", False, UnavailableError),
+        (401, gateway("3200", "x"), "Budget", False, UnauthorizedError),
+        (429, b"", "Budget", False, ThrottledError),
+        (503, b"", "Budget", True, RetryableError),
+        (404, b"", "Budget", True, RejectedError),
+    ],
+)
+def test_only_a_refusal_of_the_entity_itself_says_that_a_company_does_not_have_it(
+    status: int, body: bytes, entity: str, own_address: bool, expected: type[QboError]
+) -> None:
+    assert type(error_for(ATTEMPT, status, {}, body, entity=entity, own_address=own_address)) is expected
+
+
 def test_only_code_610_says_that_a_record_does_not_exist() -> None:
     """A wrong path or a confused gateway must never turn into a tombstone."""
     for status in (404, 410, 400):

@@ -14,7 +14,7 @@ import requests
 
 from qbo_pipeline.errors import RejectedError, RetryableError, SettingsError
 from qbo_pipeline.qbo.environments import SANDBOX, Environment, local
-from qbo_pipeline.qbo.transport import Limits, Reply, exchange, new_session
+from qbo_pipeline.qbo.transport import Limits, Reply, exchange, fetched, new_session
 from tests.unit.qbo.fakes import Answer, FakeQuickBooks, FakeTime
 
 Serve = Callable[[socket.socket], None]
@@ -150,7 +150,7 @@ def test_nobody_listening_is_trouble_on_the_way() -> None:
         whole(b"x" * 50)[:-10],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab",
-        whole(gzip.compress(b"x" * 500)[:-9], "Content-Encoding: gzip")[:-5],
+        whole(gzip.compress(b"x" * 500, mtime=0)[:-9], "Content-Encoding: gzip")[:-5],
         whole(b"no gzip", "Content-Encoding: gzip"),
         b"complete nonsense\r\n\r\n",
     ],
@@ -230,3 +230,69 @@ def test_a_session_ignores_the_environment_and_a_local_quickbooks_is_reached_wit
     assert new_session().verify is True
     with serving(lambda connection: connection.sendall(whole(b"fine"))) as environment:
         assert get(environment, session).body == b"fine"
+
+
+# --- files from elsewhere
+
+
+def fetch(environment: Environment, session: requests.Session | None = None, **limits: float) -> bytes:
+    bounds = Limits(**{"connect": 2, "read": 5, "total": 10, **limits})  # type: ignore[arg-type]
+    with session or new_session() as opened:
+        url = f"{environment.api_url}/files/1"
+        return b"".join(fetched(opened, environment, url, attempt="fetching", limits=bounds))
+
+
+def test_a_file_is_fetched_without_any_credential() -> None:
+    quickbooks = FakeQuickBooks([Answer(b"\x00file")])
+    session = quickbooks.session()
+    session.headers["Authorization"] = "Bearer careless"
+    session.cookies.set("session", "careless")
+    with serving(lambda connection: connection.sendall(whole(b"\x00file"))) as environment:
+        assert fetch(environment) == b"\x00file"
+        assert fetch(environment, session) == b"\x00file"
+    (request,) = quickbooks.seen
+    assert {name.lower() for name in request.headers} == {"user-agent", "accept-encoding"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(403, RetryableError), (500, RetryableError), (503, RetryableError), (404, RejectedError), (302, RejectedError)],
+)
+def test_a_store_that_refuses_is_never_quoted_or_followed(status: int, error: type[Exception]) -> None:
+    moved = {"Location": "http://127.0.0.1:1/elsewhere"}
+    quickbooks = FakeQuickBooks([Answer(b"<Error>secret signature</Error>", status, moved)])
+    with pytest.raises(error, match=str(status)) as caught:
+        fetch(local("http://127.0.0.1:8600"), quickbooks.session())
+    assert "secret" not in str(caught.value)
+    assert len(quickbooks.seen) == 1
+
+
+def test_a_file_has_a_size_limit() -> None:
+    with (
+        serving(lambda connection: connection.sendall(whole(b"x" * 5000))) as environment,
+        pytest.raises(RejectedError, match="larger than"),
+    ):
+        fetch(environment, max_bytes=4999)
+
+
+def test_a_file_that_breaks_off_is_no_file() -> None:
+    with (
+        serving(lambda connection: connection.sendall(whole(b"x" * 50)[:-9])) as environment,
+        pytest.raises(RetryableError),
+    ):
+        fetch(environment, read=0.3)
+
+
+def test_a_file_that_drips_is_given_up() -> None:
+    with (
+        serving(lambda c: drip(c, b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b"x")) as environment,
+        pytest.raises(RetryableError, match=r"within 0\.3 s"),
+    ):
+        fetch(environment, total=0.3)
+
+
+def test_a_file_is_not_fetched_from_anywhere_else() -> None:
+    quickbooks = FakeQuickBooks([Answer(b"x")])
+    with pytest.raises(SettingsError):
+        b"".join(fetched(quickbooks.session(), SANDBOX, "http://a.example/x", attempt="fetching", limits=Limits()))
+    assert quickbooks.seen == []
