@@ -19,7 +19,7 @@ import msgspec
 from qbo_pipeline.catalog.columns import Column
 
 if TYPE_CHECKING:
-    from qbo_pipeline.sync.rows import Drift
+    from qbo_pipeline.sync.drift import Drift
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _encode = msgspec.json.Encoder(decimal_format="number").encode

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from qbo_pipeline.catalog import Entity, Table
-from qbo_pipeline.sync.rows import NO_LINES, Rows
+from qbo_pipeline.sync.lines import NO_LINES
+from qbo_pipeline.sync.rows import Rows
 
 
 @dataclass(slots=True)

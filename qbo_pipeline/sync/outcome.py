@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.errors import PipelineError
-from qbo_pipeline.sync.rows import Drift
+from qbo_pipeline.sync.drift import Drift
+
+if TYPE_CHECKING:
+    from qbo_pipeline.warehouse.drift import SeenDrift
 
 
 @dataclass(slots=True)
@@ -42,10 +46,17 @@ class Outcome:
     entities: list[EntityOutcome]
     #: QuickBooks API calls made, failed ones too.
     calls: int = 0
+    #: What QuickBooks sent of late that the catalogue does not know, this sync included.
+    known_drift: list[SeenDrift] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
         return sum(each.records + each.lines for each in self.entities)
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """Return the entities the company does not have, and why."""
+        return {each.entity.name: each.unavailable for each in self.entities if each.unavailable}
 
     @property
     def failed(self) -> list[EntityOutcome]:

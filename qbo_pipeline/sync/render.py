@@ -16,7 +16,8 @@ import msgspec
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.catalog.columns import Column
-from qbo_pipeline.catalog.lines import DETAIL_KEY, DETAIL_OF
+from qbo_pipeline.catalog.lines import DETAIL_OF, detail_key
+from qbo_pipeline.sync.wrapping import wrapped
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -29,19 +30,19 @@ def render(entity: Entity, row: Mapping[str, Any], lines: Sequence[Mapping[str, 
     """
     payload = _members([c for c in entity.table.columns if c.path], row)
     if entity.line_record is not None and entity.line_table is not None:
-        detail_fields = set(DETAIL_OF[entity.line_record].__struct_fields__)
+        detail = DETAIL_OF.get(entity.line_record)
+        detail_fields = set(detail.__struct_fields__) if detail else set()
         head = [c for c in entity.line_table.columns if c.path and c.path[0] not in detail_fields]
-        top = sorted((line for line in lines if line["group_position"] is None), key=lambda line: line["position"])
+        top = sorted((each for each in lines if each.get("group_position") is None), key=lambda each: each["position"])
         if top:
-            payload["Line"] = [_line(head, line) for line in top]
-    return _completed(payload, row["extra"])
+            payload[entity.line_field] = [_line(entity.line_record, head, line) for line in top]
+    return _completed(wrapped(payload) if entity.wrapped else payload, row["extra"])
 
 
-def _line(head: list[Column], line: Mapping[str, Any]) -> dict[str, Any]:
+def _line(record: type[msgspec.Struct], head: list[Column], line: Mapping[str, Any]) -> dict[str, Any]:
     payload = _members(head, line)
-    if line["detail"] is not None:
-        kind = payload["DetailType"]
-        payload[DETAIL_KEY.get(kind, kind)] = _json(line["detail"])
+    if line.get("detail") is not None:
+        payload[detail_key(record, payload.get("DetailType")) or "detail"] = _json(line["detail"])
     return _completed(payload, line["extra"])
 
 
@@ -90,6 +91,11 @@ def _overlay(payload: Any, extra: Any) -> Any:
 def canonical(payload: Any) -> str:
     """Return one text for all payloads that mean the same: keys sorted, numbers plain, members without value gone."""
     return json.dumps(_canonical(payload), sort_keys=True, ensure_ascii=False)
+
+
+def comparable(entity: Entity, payload: Mapping[str, Any]) -> str:
+    """Return ``canonical`` text of a record without what comes out differently at every read of the same record."""
+    return canonical({name: value for name, value in payload.items() if name not in entity.volatile})
 
 
 def to_json(payload: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from qbo_pipeline.catalog import ENTITIES, Entity
-from qbo_pipeline.sync.render import canonical, render
+from qbo_pipeline.sync.render import comparable, render
 from qbo_pipeline.warehouse.entity_rows import stored_record
 
 
@@ -15,22 +15,23 @@ def differences(engine: sa.Engine, realm_id: str, truth: dict[str, dict[str, dic
     """Return what differs, in words; empty when every record of the catalogue's entities is equal."""
     found = []
     for entity in ENTITIES:
-        expected = truth.get(entity.name, {})
+        expected = truth.get(entity.json_key, {})
         stored = _ids(engine, entity, realm_id)
         found += [f"{entity.name} {each} is missing" for each in expected.keys() - stored]
         found += [f"{entity.name} {each} should not be there" for each in stored - expected.keys()]
         for record_id in sorted(expected.keys() & stored):
             record = stored_record(engine, entity, realm_id, record_id)
             assert record is not None
-            if canonical(render(entity, *record)) != canonical(expected[record_id]):
+            if comparable(entity, render(entity, *record)) != comparable(entity, expected[record_id]):
                 found.append(f"{entity.name} {record_id} differs")
         found += _orphans(engine, entity, realm_id)
     return found
 
 
 def _ids(engine: sa.Engine, entity: Entity, realm_id: str) -> set[str]:
+    key = " || '-' || ".join(column.name for column in entity.key_columns)
     with engine.connect() as connection:
-        statement = f"SELECT id FROM quickbooks.{entity.table.name} WHERE realm_id = :realm_id"
+        statement = f"SELECT {key} FROM quickbooks.{entity.table.name} WHERE realm_id = :realm_id"
         return set(connection.execute(sa.text(statement), {"realm_id": realm_id}).scalars())
 
 

@@ -14,7 +14,9 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 
 from qbo_pipeline.books import Books
+from qbo_pipeline.catalog import ENTITIES
 from qbo_pipeline.warehouse.companies import Company
+from tests.support.payloads import key_text
 
 REALM = "9130000000000001"
 
@@ -39,14 +41,15 @@ class Sandbox:
         return applied
 
     def truth(self, realm: str = REALM) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return the books as they are: entity -> id -> payload, numbers exact."""
+        """Return the books as they are: entity -> id (or natural key) -> payload, numbers exact."""
         import json
         from decimal import Decimal
 
         answer = requests.get(f"{self.url}/_sandbox/books/{realm}", timeout=60)
         entities = json.loads(answer.text, parse_float=Decimal)["entities"]
+        known = {entity.json_key: entity for entity in ENTITIES}
         return {
-            name: {record["Id"]: record for record in records if "Id" in record} for name, records in entities.items()
+            name: {key_text(known[name], record): record for record in records} for name, records in entities.items()
         }
 
     def calls(self) -> list[dict[str, Any]]:

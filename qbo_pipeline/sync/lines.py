@@ -1,0 +1,139 @@
+"""The rows of a record's lines: between the parent's id and ``synced_at``, in the order QuickBooks shows them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from qbo_pipeline.catalog import Entity
+from qbo_pipeline.catalog.columns import Column
+from qbo_pipeline.catalog.lines import DETAIL_OF, detail_key, detail_keys
+from qbo_pipeline.sync import careful
+from qbo_pipeline.sync.drift import Drift
+from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError
+
+#: Place of the row that stands for a record without lines: it makes the merge take away the lines it had before, and is
+#: never stored itself (see ``resources.py``).
+NO_LINES = -1
+
+
+def line_maker(entity: Entity) -> PlainLines | None:
+    """Return what makes the lines of an entity's records; None for records without lines."""
+    if entity.line_record is None or entity.line_table is None:
+        return None
+    columns = entity.line_table.columns
+    if entity.line_record in DETAIL_OF:
+        return TransactionLines(entity.line_field, entity.line_record, columns)
+    return PlainLines(entity.line_field, columns)
+
+
+class PlainLines:
+    """Lines that are simple records: budget amounts."""
+
+    #: Fields that are not of the line itself but of its detail object.
+    detail_fields: frozenset[str] = frozenset()
+
+    def __init__(self, name: str, columns: tuple[Column, ...]) -> None:
+        self._name = name
+        self._width = len(columns) - len(("realm_id", "parent", "position", "synced_at"))
+        self._head = FastColumns(tuple(c for c in columns if c.path and c.path[0] not in self.detail_fields))
+
+    def none(self, head: Row, synced_at: str) -> Row:
+        """Return the row that stands for 'this record has no lines'."""
+        return (*head, NO_LINES, *([None] * self._width), synced_at)
+
+    def fast(self, lines: list[Any]) -> Iterator[Row]:
+        """Yield the cells of decoded lines, from position to extra; UnusualError when one is not ordinary."""
+        for position, line in enumerate(lines):
+            yield (position, *self._head.read(line), "")
+
+    def careful(self, lines: list[dict[str, Any]], drift: Drift) -> Iterator[Row]:
+        """Yield the cells of any lines whatever, from position to extra."""
+        for position, line in enumerate(lines):
+            cells, extra = careful.cells(self._head.columns, line, drift, prefix=f"{self._name}.")
+            yield (position, *cells, careful.json_text(extra))
+
+
+class TransactionLines(PlainLines):
+    """Lines of transactions: a head, one detail object, and for a group the lines inside it."""
+
+    def __init__(self, name: str, record: type[msgspec.Struct], columns: tuple[Column, ...]) -> None:
+        detail_record = DETAIL_OF[record]
+        self.detail_fields = frozenset(detail_record.__struct_fields__)
+        super().__init__(name, columns)
+        self._detail = FastColumns(tuple(c for c in columns if c.path and c.path[0] in self.detail_fields))
+        self._record = record
+        self._detail_keys = detail_keys(record)
+        self._key_of_type: dict[object, str | None] = {}
+        self._details: Callable[[Any], tuple[msgspec.Raw, ...]] = (
+            operator.attrgetter(*self._detail_keys)
+            if len(self._detail_keys) > 1
+            else lambda line: (getattr(line, self._detail_keys[0]),)
+        )
+        self._decode = msgspec.json.Decoder(detail_record).decode
+        self._decode_group = msgspec.json.Decoder(_Group).decode
+        self._decode_line = msgspec.json.Decoder(record).decode
+        self._no_detail: Row = (None,) * (len(self._detail.columns) + 1)
+
+    def fast(self, lines: list[Any]) -> Iterator[Row]:
+        position = -1
+        for line in lines:
+            position += 1
+            key, detail = self._detail_of(line)
+            yield (position, None, *self._cells(line, detail), "")
+            if key == "GroupLineDetail" and detail:
+                group = position
+                for nested in self._decode_group(detail).Line:
+                    position += 1
+                    nested_line = self._decode_line(nested)
+                    yield (position, group, *self._cells(nested_line, self._detail_of(nested_line)[1]), "")
+
+    def _key(self, detail_type: object) -> str | None:
+        if detail_type not in self._key_of_type:
+            self._key_of_type[detail_type] = detail_key(self._record, detail_type)
+        return self._key_of_type[detail_type]
+
+    def _detail_of(self, line: Any) -> tuple[str | None, bytes]:
+        """Return the one detail object of a line and its key; unusual when it is not where DetailType says."""
+        key = self._key(line.DetailType)
+        raws = self._details(line)
+        found = bytes(getattr(line, key)) if key else b""
+        if sum(map(len, map(bytes, raws))) != len(found):
+            raise UnusualError
+        return key, found
+
+    def _cells(self, line: Any, detail: bytes) -> Row:
+        head = self._head.read(line)
+        if not detail or detail == b"{}":
+            return (*head, *self._no_detail[:-1], detail.decode())
+        return (*head, *self._detail.read(self._decode(detail)), detail.decode())
+
+    def careful(self, lines: list[dict[str, Any]], drift: Drift) -> Iterator[Row]:
+        position = -1
+        for line in lines:
+            position += 1
+            group = position
+            yield (position, None, *self._careful_cells(line, drift))
+            inner = line.get("GroupLineDetail")
+            nested_lines = inner.get("Line") if isinstance(inner, dict) else None
+            for nested in nested_lines if isinstance(nested_lines, list) else []:
+                if isinstance(nested, dict):
+                    position += 1
+                    yield (position, group, *self._careful_cells(nested, drift))
+
+    def _careful_cells(self, line: dict[str, Any], drift: Drift) -> Row:
+        rest = dict(line)
+        kind = line.get("DetailType")
+        key = detail_key(self._record, kind) if isinstance(kind, str | None) else None
+        detail = rest.pop(key) if key and isinstance(rest.get(key), dict) else None
+        head, extra = careful.cells(self._head.columns, rest, drift, prefix=f"{self._name}.")
+        # The detail is kept whole beside its columns, so what they cannot hold is not repeated in extra.
+        detail_cells, _ = careful.cells(self._detail.columns, detail or {}, None)
+        return (*head, *detail_cells, careful.json_text(detail), careful.json_text(extra))
+
+
+class _Group(msgspec.Struct):
+    Line: list[msgspec.Raw] = []
