@@ -14,10 +14,12 @@ def stored_record(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     """Return the row of one record and the rows of its lines, None when it is not there.
 
+    ``record_id`` is the Id, or the parts of a natural key (see ``Entity.key_of``; UsageError when it cannot be one).
     Cells come as the driver gives them, jsonb as its text, so that numbers in it stay exact.
     """
     with engine.connect() as connection:
-        where = {"realm_id": realm_id, "id": record_id}
+        values = (realm_id, *entity.key_of(record_id))
+        where = {f"key_{number}": value for number, value in enumerate(values)}
         row = connection.execute(text(_select(entity.table, entity.table.key)), where).mappings().first()
         if row is None:
             return None
@@ -44,7 +46,5 @@ def _select(table: Table, key: tuple[str, ...]) -> str:
         f'"{column.name}"::text AS "{column.name}"' if column.kind == "jsonb" else f'"{column.name}"'
         for column in table.columns
     )
-    return (
-        f'SELECT {columns} FROM "{SCHEMA}"."{table.name}" '  # noqa: S608 - the catalogue's own names
-        f'WHERE "{key[0]}" = :realm_id AND "{key[1]}" = :id'
-    )
+    where = " AND ".join(f'"{name}" = :key_{number}' for number, name in enumerate(key))
+    return f'SELECT {columns} FROM "{SCHEMA}"."{table.name}" WHERE {where}'  # noqa: S608 - the catalogue's own names

@@ -1,6 +1,9 @@
-"""Bring the tables we own up to date: ``upgrade(engine)``, as often as you like, from as many processes as you like.
+"""Bring a database up to date: ``upgrade(engine)``, as often as you like, from as many processes as you like.
 
-All of it is one transaction under one lock. It either happens whole, or the database stays as it was.
+Tables of another program that stand where the books go are moved aside, migrations run, the tables of the books are
+made, companies that another program connected are taken over. All of it is one transaction under one lock: it either
+happens whole, or the database stays as it was. A dry run is the same transaction, taken back at the end: what it says
+is what happened, not a second description of it.
 """
 
 from __future__ import annotations
@@ -13,38 +16,36 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy.exc import DBAPIError
 
+from qbo_pipeline.catalog import tables
+from qbo_pipeline.catalog.views import VIEWS
 from qbo_pipeline.errors import WarehouseError
+from qbo_pipeline.warehouse.changing import changing_tables
 from qbo_pipeline.warehouse.companies import adopt_tokens
 from qbo_pipeline.warehouse.engine import check_connection
+from qbo_pipeline.warehouse.entity_tables import make_tables
+from qbo_pipeline.warehouse.legacy import move_aside, refuse_strangers
 from qbo_pipeline.warehouse.tables import SCHEMA, comment_statements
+from qbo_pipeline.warehouse.views import make_views
 
 VERSION_TABLE = "qbo_schema_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 0x71626F  # "qbo"
 
 
-def upgrade(engine: sa.Engine) -> list[str]:
-    """Upgrade to the newest revision; return what was done, as sentences (none: there was nothing to do)."""
+def upgrade(engine: sa.Engine, *, adopt: bool = False, dry_run: bool = False) -> list[str]:
+    """Upgrade to the newest revision; return what was done, as sentences (none: there was nothing to do).
+
+    ``adopt`` allows to move another program's tables aside; without it their presence is a WarehouseError. With
+    ``dry_run`` the sentences say what would be done, and nothing is.
+    """
     check_connection(engine)
     try:
-        with engine.begin() as connection:
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            # Waiting for a lock on a table, we would in turn keep everybody else waiting.
-            connection.execute(sa.text("SET LOCAL lock_timeout = '20s'"))
-            return _upgrade(connection)
+        with changing_tables(engine, "The database could not be upgraded", keep=not dry_run) as connection:
+            return _upgrade(connection, adopt=adopt)
     except CommandError as error:
         raise WarehouseError(
             "The database was upgraded by a newer version of qbo than this one: install that version."
         ) from error
-    except DBAPIError as error:
-        said = str(error.orig).strip().splitlines()[0]  # the first line only: DETAIL may quote a row
-        if "lock timeout" in said:
-            said = (
-                "another program holds a lock on quickbooks.tokens or quickbooks.companies; try again when it is done."
-            )
-        raise WarehouseError(f"The database could not be upgraded and stays as it was: {said}") from error
 
 
 def current_revision(engine: sa.Engine) -> str | None:
@@ -58,8 +59,11 @@ def head_revision() -> str | None:
     return ScriptDirectory(str(MIGRATIONS)).get_current_head()
 
 
-def _upgrade(connection: sa.Connection) -> list[str]:
-    report: list[str] = []
+def _upgrade(connection: sa.Connection, *, adopt: bool) -> list[str]:
+    # First of all: a migration of ours must not meet another program's table under the name of one of ours.
+    names = [table.name for table in tables()] + [view.name for view in VIEWS]
+    report = move_aside(connection, names) if adopt else []
+    refuse_strangers(connection, names)
     script = ScriptDirectory(str(MIGRATIONS))
     before = _migration_context(connection).get_current_revision()
     if before != script.get_current_head():
@@ -67,6 +71,8 @@ def _upgrade(connection: sa.Connection) -> list[str]:
         connection.execute(sa.text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
         _migrate(connection, script, report)
         connection.exec_driver_sql(comment_statements(owned_only=shared_before).replace("%", "%%"))
+    report += make_tables(connection, all_comments=True)
+    report += make_views(connection)
     adopted = adopt_tokens(connection)
     return report + [f"Took over {one.name} ({one.environment}) as {one.partition_key}." for one in adopted]
 

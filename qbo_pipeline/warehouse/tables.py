@@ -12,6 +12,8 @@ import datetime as dt
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from qbo_pipeline.warehouse.sql import literal
+
 SCHEMA = "quickbooks"
 
 metadata = sa.MetaData(schema=SCHEMA)
@@ -137,6 +139,29 @@ api_calls = sa.Table(
     comment="The ledger of QuickBooks API calls: Intuit meters reads by the month.",
 )
 
+unavailable_entities = sa.Table(
+    "unavailable_entities",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("entity", sa.Text, primary_key=True, comment="The entity, as QuickBooks calls it."),
+    sa.Column("reason", sa.Text, nullable=False, comment="What QuickBooks answered."),
+    sa.Column("asked_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    comment="Entities a company does not have (its plan, its region); asked for again after a week.",
+)
+
+schema_drift = sa.Table(
+    "schema_drift",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("entity", sa.Text, primary_key=True, comment="The entity, as QuickBooks calls it."),
+    sa.Column("kind", sa.Text, primary_key=True, comment="unknown field, unusual value or unknown choice."),
+    sa.Column("field", sa.Text, primary_key=True, comment="Where in the record; for a choice, and the value met."),
+    sa.Column("records", sa.BigInteger, nullable=False, comment="In how many readings of records and lines."),
+    sa.Column("first_seen_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("last_seen_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    comment="What QuickBooks sent that the catalogue does not know; its values are in the tables' extra.",
+)
+
 
 def comment_statements(*, owned_only: bool) -> str:
     """Return COMMENT ON statements for all our tables, without those that are other programs' too if ``owned_only``."""
@@ -145,14 +170,10 @@ def comment_statements(*, owned_only: bool) -> str:
         if owned_only and table in (companies, tokens):
             continue
         if table.comment:
-            statements.append(f"COMMENT ON TABLE {table.fullname} IS {_literal(table.comment)}")
+            statements.append(f"COMMENT ON TABLE {table.fullname} IS {literal(table.comment)}")
         statements += [
-            f'COMMENT ON COLUMN {table.fullname}."{column.name}" IS {_literal(column.comment)}'
+            f'COMMENT ON COLUMN {table.fullname}."{column.name}" IS {literal(column.comment)}'
             for column in table.columns
             if column.comment
         ]
     return ";\n".join(statements)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
