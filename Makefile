@@ -28,7 +28,7 @@ fix: setup ## mend what can be mended by itself
 	$(RUN) ruff check --fix && $(RUN) ruff format
 
 docs: setup ## write the generated parts of README.md and docs/ again
-	$(RUN) python docs/generate.py
+	$(RUN) python docs/generate.py && $(RUN) python docs/tables_reference.py
 
 lock: $(UV) ## resolve the dependencies again
 	$(UV) lock --upgrade

@@ -5,28 +5,31 @@ Nothing is read or opened before it is first needed, so a code location loads wi
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from qbo_pipeline.catalog import ENTITIES, Entity
-from qbo_pipeline.errors import PipelineError, SettingsError, UsageError, WarehouseError
+from qbo_pipeline.errors import SettingsError, UsageError, WarehouseError
 from qbo_pipeline.settings import Settings, load_settings
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.window import INCREMENTAL, Window
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     from sqlalchemy import Engine
 
+    from qbo_pipeline.attachments import Pulled
     from qbo_pipeline.connect import Connector
     from qbo_pipeline.qbo.client import Call, QboClient
     from qbo_pipeline.qbo.environments import Environment
     from qbo_pipeline.qbo.oauth import OAuthClient
     from qbo_pipeline.status import CompanyStatus
     from qbo_pipeline.tokens import TokenKeeper
+    from qbo_pipeline.warehouse.analysts import Rights
     from qbo_pipeline.warehouse.companies import Company, CompanyStore
     from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
     from qbo_pipeline.warehouse.token_store import StoredTokens
@@ -89,12 +92,21 @@ class Books:
             self.upgrade()
         return self.database
 
-    def upgrade(self) -> list[str]:
-        """Bring the database up to date and say in words what was done; safe to repeat, and at the same time."""
-        from qbo_pipeline.warehouse.entity_tables import ensure_tables
+    def upgrade(self, *, adopt: bool = False, dry_run: bool = False) -> list[str]:
+        """Bring the database up to date and say in words what was done; safe to repeat, and at the same time.
+
+        ``adopt`` allows to move another program's tables aside: only for a person who asks for the upgrade by name.
+        With ``dry_run`` the words say what would be done, and nothing is.
+        """
         from qbo_pipeline.warehouse.migrate import upgrade
 
-        return [*upgrade(self.database), *ensure_tables(self.database, comments=True)]
+        return upgrade(self.database, adopt=adopt, dry_run=dry_run)
+
+    def grant(self, role: str) -> Rights:
+        """Let an existing role of the database read the tables of the books, and nothing else."""
+        from qbo_pipeline.warehouse.analysts import grant
+
+        return grant(self.engine, role)
 
     @cached_property
     def environment(self) -> Environment:
@@ -177,67 +189,14 @@ class Books:
 
         Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
         """
-        from qbo_pipeline.sync.company import sync_company
-        from qbo_pipeline.sync.reader import QboReader
-        from qbo_pipeline.warehouse.locks import company_lock
-        from qbo_pipeline.warehouse.runs import RunLog
-
-        company = self.company(word)
-        run_id = run_id or str(uuid.uuid4())
-        calls: Counter[str] = Counter()
-        client = self._client(
-            company.realm_id,
-            lambda refused: self.keeper.access_token(company.realm_id, refused=refused),
-            lambda call: calls.update([call.kind]),
-        )
-        runs = RunLog(self.engine)
+        from qbo_pipeline.syncing import Syncer, new_run
 
         def tell(each: EntityOutcome) -> None:
             for observer in (progress, *self.observers):
                 observer(each)
 
-        with company_lock(self.engine, company.realm_id, f"{trigger} {run_id[:8]}", on_wait=on_wait):
-            runs.start(run_id, company.realm_id, trigger=trigger, mode=str(window))
-            try:
-                outcome = sync_company(
-                    company.realm_id,
-                    engine=self.engine,
-                    reader=QboReader(client),
-                    entities=entities,
-                    window=window,
-                    progress=tell,
-                )
-            except BaseException as error:
-                shown = str(error) if isinstance(error, PipelineError) else type(error).__name__
-                self._record(run_id, company, calls, status="failed", error=shown)
-                raise
-            outcome.calls = sum(calls.values())
-            failures = "; ".join(f"{each.entity.name}: {each.error}" for each in outcome.failed) or None
-            status = "succeeded" if not failures else "failed" if len(outcome.failed) == len(entities) else "partial"
-            self._record(run_id, company, calls, status=status, error=failures, outcome=outcome)
-            if not failures and window.moves_cursor and entities == ENTITIES:
-                self.companies.initial_load_finished(company.realm_id)
-            return outcome
-
-    def _record(
-        self,
-        run_id: str,
-        company: Company,
-        calls: Counter[str],
-        *,
-        status: Any,
-        error: str | None,
-        outcome: Outcome | None = None,
-    ) -> None:
-        from qbo_pipeline.warehouse.calls import CallLedger
-        from qbo_pipeline.warehouse.runs import RunLog
-
-        detail = {each.entity.name: each.records for each in outcome.entities} if outcome else {}
-        rows = outcome.rows if outcome else 0
-        CallLedger(self.engine).add(company.realm_id, calls, run_id=run_id)
-        RunLog(self.engine).finish(
-            run_id, status=status, rows=rows, calls=sum(calls.values()), detail=detail, error=error
-        )
+        run = new_run(self.company(word), entities, window, trigger=trigger, run_id=run_id)
+        return Syncer(self.engine, self._client_of).sync(run, progress=tell, on_wait=on_wait)
 
     def show(self, entity: Entity, record_id: str, word: str | None) -> dict[str, Any]:
         """Return one record as QuickBooks would give it, rendered from the warehouse.
@@ -255,6 +214,25 @@ class Books:
                 f"If QuickBooks has it, 'qbo sync --entity {entity.name}' brings it."
             )
         return render(entity, *found)
+
+    def pull_attachments(
+        self, company: Company, folder: Path, *, progress: Callable[[str], None] = lambda _: None
+    ) -> Iterator[Pulled]:
+        """Download a company's attached files into ``folder``, and yield what became of each."""
+        from qbo_pipeline.attachments import pull
+        from qbo_pipeline.qbo.transport import new_session
+        from qbo_pipeline.warehouse.attachments import attached_files
+        from qbo_pipeline.warehouse.calls import CallLedger
+
+        calls: Counter[str] = Counter()
+        client = self._client_of(company, lambda call: calls.update([call.kind]))
+        files = attached_files(self.engine, company.realm_id)
+        try:
+            yield from pull(
+                files, folder, client=client, environment=self.environment, session=new_session(), progress=progress
+            )
+        finally:
+            CallLedger(self.engine).add(company.realm_id, calls)
 
     def row_count(self, table: str, realm_id: str | None = None) -> int:
         """Return how many rows a table of the catalogue holds, for one company or for all."""
@@ -285,6 +263,12 @@ class Books:
         import pandas as pd
 
         return pd.DataFrame([status.as_row() for status in self.statuses()])
+
+    def _client_of(self, company: Company, on_call: Callable[[Call], None]) -> QboClient:
+        """Return a client of a connected company, which renews its access token when it has to."""
+        return self._client(
+            company.realm_id, lambda refused: self.keeper.access_token(company.realm_id, refused=refused), on_call
+        )
 
     def _client(
         self,

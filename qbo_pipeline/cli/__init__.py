@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from qbo_pipeline.cli.attachments import attachments
 from qbo_pipeline.cli.books import show, status, sync
 from qbo_pipeline.cli.connect import connect
 from qbo_pipeline.cli.database import db
@@ -24,5 +25,5 @@ def main(debug: bool) -> None:
     """QuickBooks Online books in your own Postgres: complete, exact, fresh and proven."""
 
 
-for command in (demo, up, down, db, connect, sync, show, status, sandbox):
+for command in (demo, up, down, db, connect, sync, show, status, attachments, sandbox):
     main.add_command(command)

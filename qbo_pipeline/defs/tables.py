@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from qbo_pipeline.catalog import ENTITIES, SCHEMA, Entity, Table
+from qbo_pipeline.catalog.columns import Column
+from qbo_pipeline.catalog.views import VIEWS
+from qbo_pipeline.defs.drift import drift_checks, drift_results
+from qbo_pipeline.defs.keys import SOURCE, source_key, table_key
 from qbo_pipeline.defs.partitions import COMPANY_MONTHS, Selection, selection
 from qbo_pipeline.defs.resources import Books
 from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, created_between
-
-SOURCE = "quickbooks_online"
 
 
 class SyncConfig(dg.Config):
@@ -21,14 +23,6 @@ class SyncConfig(dg.Config):
 
     mode: str = "auto"
     """auto (the current month: what changed; other months: what was created in them), incremental, or full"""
-
-
-def source_key(entity: Entity) -> dg.AssetKey:
-    return dg.AssetKey([SOURCE, entity.name])
-
-
-def table_key(table: Table) -> dg.AssetKey:
-    return dg.AssetKey([SCHEMA, table.name])
 
 
 def source_specs() -> list[dg.AssetSpec]:
@@ -50,17 +44,41 @@ def table_specs() -> list[dg.AssetSpec]:
     return [_spec(table, entity) for entity in ENTITIES for table in entity.tables]
 
 
-def _spec(table: Table, entity: Entity) -> dg.AssetSpec:
-    columns = [
-        dg.TableColumn(
-            column.name,
-            column.kind,
-            description=column.description,
-            constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=False),
-            tags={"primary_key": ""} if column.name in table.key else {},
+def view_specs() -> list[dg.AssetSpec]:
+    """Return the views: always as fresh as their tables, so nothing ever materializes them."""
+    return [
+        dg.AssetSpec(
+            table_key(view),
+            deps=sorted({table_key(branch.table) for branch in view.branches(ENTITIES)}),
+            description=view.description,
+            group_name=view.group,
+            kinds={"postgres", "view"},
+            owners=["team:finance-data"],
+            metadata={
+                "dagster/table_name": f"{SCHEMA}.{view.name}",
+                "dagster/column_schema": _column_schema(view.columns, key=()),
+            },
         )
-        for column in table.columns
+        for view in VIEWS
     ]
+
+
+def _column_schema(columns: tuple[Column, ...], key: tuple[str, ...]) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                column.kind,
+                description=column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=False),
+                tags={"primary_key": ""} if column.name in key else {},
+            )
+            for column in columns
+        ]
+    )
+
+
+def _spec(table: Table, entity: Entity) -> dg.AssetSpec:
     return dg.AssetSpec(
         table_key(table),
         deps=[source_key(entity)],
@@ -71,7 +89,7 @@ def _spec(table: Table, entity: Entity) -> dg.AssetSpec:
         skippable=True,
         metadata={
             "dagster/table_name": f"{SCHEMA}.{table.name}",
-            "dagster/column_schema": dg.TableSchema(columns=columns),
+            "dagster/column_schema": _column_schema(table.columns, table.key),
         },
     )
 
@@ -82,13 +100,14 @@ with warnings.catch_warnings():
     @dg.multi_asset(
         name="sync_company",
         specs=table_specs(),
+        check_specs=drift_checks(),
         can_subset=True,
         partitions_def=COMPANY_MONTHS,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def quickbooks_tables(
         context: dg.AssetExecutionContext, config: SyncConfig, books: dg.ResourceParam[Books]
-    ) -> Iterator[dg.MaterializeResult[None]]:
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """Keep one company's tables in step with QuickBooks."""
         chosen = selection(context.partition_keys)
         window = _window(config.mode, chosen)
@@ -107,6 +126,7 @@ with warnings.catch_warnings():
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         yield from _results(outcome, window, context, books)
+        yield from drift_results(outcome, {check.asset_key for check in context.selected_asset_check_keys})
         if outcome.failed:
             raise dg.Failure(
                 "; ".join(f"{each.entity.name}: {each.error}" for each in outcome.failed), allow_retries=False
@@ -155,6 +175,8 @@ def _metadata(
     for name, time in (("cursor_before", each.cursor_before), ("cursor_after", each.cursor_after)):
         if time is not None:
             metadata[name] = dg.MetadataValue.timestamp(time)
-    if each.drift.unknown:
-        metadata["unknown_fields"] = dg.MetadataValue.json(dict(each.drift.unknown))
+    if each.drift and table is each.entity.table:
+        metadata["schema_drift"] = dg.MetadataValue.json(
+            [{"kind": kind, "field": field, "records": records} for kind, field, records in each.drift.report()]
+        )
     return metadata

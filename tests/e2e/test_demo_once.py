@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import ENTITIES
 from qbo_pipeline.settings import Settings
-from qbo_pipeline.sync.render import canonical
+from qbo_pipeline.sync.render import canonical, comparable
 from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 from tests.e2e.conftest import Shell
 from tests.support.quickbooks import Sandbox, running_sandbox
@@ -35,7 +35,8 @@ def first(lasting_shell: Shell) -> Any:
 
 def test_an_empty_folder_ends_with_loaded_books(lasting_shell: Shell, first: Any) -> None:
     assert first["tables"]["invoices"] == 40
-    assert all(count > 0 for count in first["tables"].values())
+    empty = {name for name, count in first["tables"].items() if count == 0}
+    assert empty == {"journal_codes"}, "only French companies have those"
     assert first["services"] == {}
     assert first["files"] is None
     assert lasting_shell.programs() == [], "all it started has stopped"
@@ -142,9 +143,10 @@ def test_real_payloads_come_back_equal_to_their_source(shell: Shell, samples: Pa
     books = Books(Settings(state_dir=shell.state_dir))
     compared = 0
     for entity in ENTITIES:
-        assert document["tables"][entity.table.name] == len(truth[entity.name])
-        for record_id, record in truth[entity.name].items():
-            assert canonical(books.show(entity, record_id, None)) == canonical(record), f"{entity.name} {record_id}"
+        assert document["tables"][entity.table.name] == len(truth.get(entity.json_key, {}))
+        for record_id, record in truth.get(entity.json_key, {}).items():
+            rendered = books.show(entity, record_id, None)
+            assert comparable(entity, rendered) == comparable(entity, record), f"{entity.name} {record_id}"
             compared += 1
     books.engine.dispose()
     assert compared == sum(document["tables"][entity.table.name] for entity in ENTITIES)

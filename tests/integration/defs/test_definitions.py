@@ -10,7 +10,7 @@ import pytest
 
 from qbo_pipeline.catalog import ENTITIES, GROUPS, Entity, Table, tables
 from qbo_pipeline.definitions import defs
-from qbo_pipeline.defs.tables import source_key, table_key
+from qbo_pipeline.defs.keys import source_key, table_key
 
 GRAPH = defs.resolve_asset_graph()
 

@@ -15,10 +15,11 @@ from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import ENTITIES, tables
 from qbo_pipeline.definitions import defs
 from qbo_pipeline.defs.jobs import sync
+from qbo_pipeline.defs.keys import table_key
 from qbo_pipeline.defs.partitions import COMPANIES, current_month, key
 from qbo_pipeline.defs.schedules import hourly
 from qbo_pipeline.defs.sensors import FULL_SYNC, companies, every_month, token_freshness
-from qbo_pipeline.defs.tables import quickbooks_tables, source_specs, table_key
+from qbo_pipeline.defs.tables import quickbooks_tables, source_specs
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.warehouse.companies import Company
 from tests.support.oracle import differences
