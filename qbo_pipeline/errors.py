@@ -87,6 +87,14 @@ class NotFoundError(RejectedError):
     """The record does not exist (any more): Intuit's code 610."""
 
 
+class UnreadableRecordError(RejectedError):
+    """QuickBooks cannot write out a record of its own (codes 4002 and 10000); the text says where in time it is."""
+
+
+class SuspiciousDeletionsError(PipelineError):
+    """So much seems deleted that a person has to look first; nothing was removed."""
+
+
 class UnavailableError(RejectedError):
     """This company's plan or region does not have the feature (codes 5020 and 5030): not a failure of the sync."""
 

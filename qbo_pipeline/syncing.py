@@ -70,12 +70,17 @@ class Syncer:
         from qbo_pipeline.warehouse.availability import AvailabilityLog
         from qbo_pipeline.warehouse.companies import CompanyStore
         from qbo_pipeline.warehouse.locks import company_lock
+        from qbo_pipeline.warehouse.polls import PollLog
         from qbo_pipeline.warehouse.runs import RunLog
+        from qbo_pipeline.warehouse.stored import StoredBooks
 
         realm_id = run.company.realm_id
         availability = AvailabilityLog(self._engine)
         # Who names entities wants them asked for, whatever QuickBooks said about them last week.
         lacking = availability.known(realm_id) if run.is_whole else {}
+        polls = PollLog(self._engine)
+        resting = polls.resting(realm_id, run.entities) if run.is_whole and run.window.mode == "incremental" else set()
+        asked = tuple(each for each in run.entities if each.name not in lacking and each.name not in resting)
         calls: Counter[str] = Counter()
         client = self._client_of(run.company, lambda call: calls.update([call.kind]))
         with company_lock(self._engine, realm_id, f"{run.trigger} {run.id[:8]}", on_wait=on_wait):
@@ -84,8 +89,8 @@ class Syncer:
                 outcome = sync_company(
                     realm_id,
                     engine=self._engine,
-                    reader=QboReader(client),
-                    entities=tuple(entity for entity in run.entities if entity.name not in lacking),
+                    reader=QboReader(client, StoredBooks(self._engine, realm_id)),
+                    entities=asked,
                     window=run.window,
                     progress=progress,
                 )
@@ -96,8 +101,13 @@ class Syncer:
             outcome.calls = sum(calls.values())
             answered = [each.entity.name for each in outcome.entities if each.ok]
             availability.note(realm_id, answered, outcome.unavailable)
+            if run.window.moves_cursor:
+                polled = [each for each in outcome.entities if each.ok and not each.entity.cdc]
+                polls.note(realm_id, {each.entity.name: each.records > 0 for each in polled})
             outcome.entities += [
-                EntityOutcome(each, unavailable=lacking[each.name]) for each in run.entities if each.name in lacking
+                EntityOutcome(each, unavailable=lacking.get(each.name), resting=each.name in resting)
+                for each in run.entities
+                if each not in asked
             ]
             self._finish(run, outcome, calls)
             if not outcome.failed and run.window.moves_cursor and run.is_whole:

@@ -6,6 +6,8 @@ fact about how QuickBooks treats an entity is a column of this table, never an `
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from qbo_pipeline.catalog import accounting, company, people, purchases, sales, taxes, templates
 from qbo_pipeline.catalog.entities import Entity, Group, Table
 from qbo_pipeline.errors import UsageError
@@ -14,6 +16,8 @@ __all__ = ["ENTITIES", "GROUPS", "SCHEMA", "Entity", "Group", "Table", "entity_n
 
 #: The Postgres schema the books live in.
 SCHEMA = "quickbooks"
+
+_DAILY = timedelta(days=1)
 
 ENTITIES: tuple[Entity, ...] = (
     Entity(company.CompanyInfo, "company_info", "company", singleton=True),
@@ -41,7 +45,7 @@ ENTITIES: tuple[Entity, ...] = (
     Entity(accounting.Account, "accounts", "accounting", active=True),
     Entity(accounting.JournalEntry, "journal_entries", "accounting", singular="journal_entry"),
     # Journal codes exist in France only, cannot be filtered by Active, and change data capture does not cover them.
-    Entity(accounting.JournalCode, "journal_codes", "accounting", cdc=False),
+    Entity(accounting.JournalCode, "journal_codes", "accounting", cdc=False, every=_DAILY),
     Entity(accounting.Deposit, "deposits", "accounting", singular="deposit"),
     Entity(accounting.Transfer, "transfers", "accounting"),
     Entity(accounting.InventoryAdjustment, "inventory_adjustments", "accounting", singular="inventory_adjustment"),
@@ -57,18 +61,30 @@ ENTITIES: tuple[Entity, ...] = (
         key_fields=("SourceCurrencyCode", "TargetCurrencyCode", "AsOfDate"),
         reads="per currency",
         cdc=False,
+        every=_DAILY,
     ),
     # How change data capture wraps a deleted template is documented nowhere.
-    Entity(templates.RecurringTransaction, "recurring_transactions", "accounting", wrapped=True, cdc=False),
+    Entity(
+        templates.RecurringTransaction, "recurring_transactions", "accounting", wrapped=True, cdc=False, every=_DAILY
+    ),
     Entity(
         accounting.Budget, "budgets", "accounting", singular="budget", line_table_name="budget_details", active=True
     ),
     # Change data capture covers neither tax codes nor rates nor agencies.
-    Entity(taxes.TaxCode, "tax_codes", "taxes", active=True, cdc=False),
-    Entity(taxes.TaxRate, "tax_rates", "taxes", active=True, cdc=False),
-    Entity(taxes.TaxAgency, "tax_agencies", "taxes", cdc=False),
+    Entity(taxes.TaxCode, "tax_codes", "taxes", active=True, cdc=False, every=_DAILY),
+    Entity(taxes.TaxRate, "tax_rates", "taxes", active=True, cdc=False, every=_DAILY),
+    Entity(taxes.TaxAgency, "tax_agencies", "taxes", cdc=False, every=_DAILY),
     Entity(taxes.TaxPayment, "tax_payments", "taxes"),
-    Entity(taxes.TaxClassification, "tax_classifications", "taxes", key_fields=("id",), reads="list", cdc=False),
+    # The whole list comes every time, its records do not say when they changed, and tax law changes slowly.
+    Entity(
+        taxes.TaxClassification,
+        "tax_classifications",
+        "taxes",
+        key_fields=("id",),
+        reads="list",
+        cdc=False,
+        every=timedelta(days=7),
+    ),
     Entity(people.Employee, "employees", "people", active=True),
     # Intuit's documents contradict each other about time activities and change data capture.
     Entity(people.TimeActivity, "time_activities", "people", cdc=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Literal
 
@@ -68,6 +68,7 @@ class Entity:
     line_table_name: str = ""  #: where that is not ``<singular>_lines``
     active: bool = False  #: made inactive (Active = false) rather than deleted; hidden from queries unless asked for
     cdc: bool = True  #: offered by change data capture
+    every: timedelta = timedelta(0)  #: where change data capture does not cover it: how often it is asked for at most
     singleton: bool = False  #: exactly one record per company, which cannot be filtered by time
     answers_as: str = ""  #: key of its records in answers, where that is not its name
     key_fields: tuple[str, ...] = ("Id",)  #: fields that together say which record it is

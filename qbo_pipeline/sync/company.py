@@ -12,11 +12,13 @@ from sqlalchemy import Engine
 
 from qbo_pipeline.catalog import ENTITIES, Entity
 from qbo_pipeline.errors import LoadError
+from qbo_pipeline.sync.archiving import archive_gone
 from qbo_pipeline.sync.loader import load
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.resources import Reader, Reading
 from qbo_pipeline.sync.scratch import scratch_folder
 from qbo_pipeline.sync.window import INCREMENTAL, Window
+from qbo_pipeline.warehouse.deletions import forget_restored
 from qbo_pipeline.warehouse.entity_tables import ensure_tables
 
 
@@ -40,7 +42,11 @@ def sync_company(
     def attempt(these: tuple[Entity, ...], *, careful: bool = False) -> list[EntityOutcome]:
         with scratch_folder() as folder:
             reading = Reading(realm_id, reader, window, folder, always_careful=careful, progress=progress)
-            return load(these, reading, url)
+            outcomes = load(these, reading, url, before_load=lambda: _archive(engine, reading))
+            # Once more: what was read alive a moment before it was found gone came back with the load.
+            _archive(engine, reading)
+            forget_restored(engine, realm_id)
+            return outcomes
 
     try:
         return Outcome(realm_id, attempt(entities))
@@ -48,6 +54,12 @@ def sync_company(
         if not error.refused_a_value:
             raise
         return Outcome(realm_id, [_alone(entity, attempt) for entity in entities])
+
+
+def _archive(engine: Engine, reading: Reading) -> None:
+    gone = {entity: records for entity, records in reading.gone.items() if records}
+    for name, count in archive_gone(engine, reading.realm_id, gone).items():
+        reading.outcomes[name].deleted += count
 
 
 def _alone(entity: Entity, attempt: Callable[..., list[EntityOutcome]]) -> EntityOutcome:

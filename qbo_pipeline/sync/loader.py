@@ -7,6 +7,7 @@ run leaves behind can wedge or mislead the next one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import dlt
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -20,8 +21,12 @@ from qbo_pipeline.sync.resources import Reading, books, staging_schema
 from qbo_pipeline.sync.scratch import scratch_folder
 
 
-def load(entities: tuple[Entity, ...], reading: Reading, database_url: str) -> list[EntityOutcome]:
+def load(
+    entities: tuple[Entity, ...], reading: Reading, database_url: str, *, before_load: Callable[[], None]
+) -> list[EntityOutcome]:
     """Read ``entities`` and merge what was read; return what happened to each.
+
+    ``before_load`` is called when all was read and nothing was written yet.
 
     An entity that cannot be read is reported in its outcome. Raises LoadError when what was read cannot be written.
     """
@@ -37,7 +42,12 @@ def load(entities: tuple[Entity, ...], reading: Reading, database_url: str) -> l
             ),
         )
         try:
-            pipeline.run(books(entities, reading, staging), loader_file_format="csv")
+            pipeline.sync_destination()
+            pipeline.extract(books(entities, reading, staging), loader_file_format="csv")
+            pipeline.normalize()
+            # Before the cursor moves, so that a deletion cannot be passed over by whatever kills us in between.
+            before_load()
+            pipeline.load()
         except PipelineStepFailed as failure:
             if not isinstance(failure.exception, Exception):
                 raise failure.exception from None  # Ctrl-C, or cancelled in Dagster

@@ -22,11 +22,14 @@ class EntityOutcome:
     records: int = 0
     lines: int = 0
     pages: int = 0
+    deleted: int = 0  #: rows that left the entity's table because QuickBooks no longer has the record
     cursor_before: datetime | None = None
     cursor_after: datetime | None = None
     error: PipelineError | None = None
     #: Why this company does not have the entity at all (its plan, its region); no failure.
     unavailable: str | None = None
+    #: Not asked for this time: it is not covered by change data capture, and its turn comes later.
+    resting: bool = False
     drift: Drift = field(default_factory=Drift)
 
     @property

@@ -1,9 +1,15 @@
-"""Reads an entity's pages from QuickBooks the way its catalogue entry says."""
+"""Reads a company's books the way the window asks and the catalogue says, and finds out what is gone from them.
+
+An hour is one call of change data capture for everything it covers (``changes.py``); what it cannot tell, and what it
+does not cover, is read by query (``exact.py``). Deletions are believed only when QuickBooks no longer has the record
+(``deleting.py``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import msgspec
 
@@ -11,49 +17,148 @@ from qbo_pipeline.catalog import Entity, entity_named
 from qbo_pipeline.qbo.client import QboClient
 from qbo_pipeline.qbo.paging import Page, changed_pages
 from qbo_pipeline.qbo.query import Condition, Select
+from qbo_pipeline.sync.changes import Captured, Changes, collect
+from qbo_pipeline.sync.deleting import Findings, How, brake, found_in, gone_of, still_there
+from qbo_pipeline.sync.exact import ExactReading
+from qbo_pipeline.sync.heads import key_in, touched
 from qbo_pipeline.sync.window import Window
 
-#: How old what was read of a list must be before an incremental sync reads it again: it comes whole every time, its
-#: records say nothing about when they changed, and tax law changes slowly.
-LIST_AGE = timedelta(days=7)
+
+class Stored(Protocol):
+    """What the warehouse has of one company; ``warehouse.stored`` behind it in real life."""
+
+    def ids(self, entity: Entity, since: datetime | None = None, until: datetime | None = None) -> set[str]:
+        """Return the ids of an entity's rows, of those created in a range if one is given."""
+        ...
+
+    def deleted_ids(self, entity: Entity) -> set[str]:
+        """Return the ids already noted as deleted."""
+        ...
 
 
 class QboReader:
     """A company's books behind a client; satisfies ``resources.Reader``."""
 
-    def __init__(self, client: QboClient, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        client: QboClient,
+        stored: Stored,
+        *,
+        believe_deletions: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """``believe_deletions`` takes the brake off: a person has looked."""
         self._client = client
+        self._stored = stored
+        self._believes = believe_deletions
         self._now = now
+        self._changes = Changes()
+        self._findings: dict[str, Findings] = {}
+
+    @property
+    def is_quiet(self) -> bool:
+        """Say whether change data capture had nothing to tell."""
+        return self._changes.is_quiet
+
+    def prepare(self, entities: tuple[Entity, ...], window: Window, cursors: Mapping[str, datetime]) -> None:
+        """Ask once for everything that changed, if the window is about changes."""
+        self._findings = {}
+        self._changes = Changes()
+        if window.mode == "incremental":
+            covered = [each for each in entities if each.cdc and each.name in cursors]
+            since = {each: window.lower_bound(cursors[each.name]) for each in covered}
+            self._changes = collect(self._client, {each: time for each, time in since.items() if time is not None})
+
+    def findings(self, entity: Entity) -> Findings:
+        """Return what the read of an entity found out beside its records; to be asked after its last page."""
+        return self._findings.get(entity.name, Findings())
 
     def pages(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[Page]:
         """Yield pages of ``entity``: touched since ``since``, or created in the window's range."""
+        if (error := self._changes.failed.get(entity.name)) is not None:
+            raise error
+        if since is not None and (captured := self._changes.captured.get(entity.name)) is not None:
+            return self._captured(entity, captured, since)
         if entity.singleton:
             return self._only(entity, since)
         if entity.reads == "list":
-            return self._whole(entity, window, since)
+            return self._whole(entity)
         if entity.reads == "per currency":
             return self._per_currency(entity, window, since)
-        ranged = window.mode == "range"
-        return changed_pages(
-            self._client,
-            entity.name,
-            since=since,
-            until=window.until if ranged else None,
-            by="CreateTime" if ranged else "LastUpdatedTime",
-            inactive_too=entity.active,
-        )
+        if window.mode == "range":
+            return self._range(entity, window)
+        if since is None:
+            return self._everything(entity)
+        return self._changed(entity, since)
+
+    def _captured(self, entity: Entity, captured: Captured, since: datetime) -> Iterator[Page]:
+        """Pass on what change data capture told, and settle who is gone."""
+        records = touched(entity, captured.records, since)
+        noted = self._stored.deleted_ids(entity) if captured.deleted else set()
+        stored = self._stored.ids(entity) if noted else set()
+        # Stubs come again for as long as the window reaches back to them; those that are settled cost no call.
+        stubs = {each.id: each.deleted_at for each in captured.deleted if each.id not in noted - stored}
+        live = found_in(entity, still_there(self._client, entity, stubs))
+        self._note(entity).gone = gone_of(stubs, live, "cdc", stubs)
+        # A record that was read alive a moment before it was deleted must not come back with this load.
+        gone = {each.id for each in self._note(entity).gone}
+        yield Page([each for each in records if key_in(entity, each) not in gone], captured.time)
+        yield Page(list(live.values()), captured.time)
+
+    def _changed(self, entity: Entity, since: datetime) -> Iterator[Page]:
+        """Read what changed by query; where that is instead of change data capture, find the deleted by counting."""
+        reading = ExactReading(self._client, entity)
+        yield from reading.pages(since)
+        self._note(entity).problem = reading.problem()
+        if entity.name in self._changes.uncaptured and not reading.unreadable:
+            known = self._stored.ids(entity) | reading.ids
+            if reading.count() != len(known):
+                yield from self._everything(entity)
+
+    def _everything(self, entity: Entity) -> Iterator[Page]:
+        """Read all there is, and miss what is not."""
+        reading = ExactReading(self._client, entity)
+        yield from reading.pages(None)
+        self._note(entity).problem = reading.problem()
+        stored = self._stored.ids(entity)
+        yield from self._missed(entity, reading, stored, stored, "full read")
+
+    def _range(self, entity: Entity, window: Window) -> Iterator[Page]:
+        """Read what was created in a range, and miss what was and is not any more."""
+        reading = ExactReading(self._client, entity, by="CreateTime")
+        yield from reading.pages(window.since, window.until)
+        self._note(entity).problem = reading.problem()
+        expected = self._stored.ids(entity, window.since, window.until)
+        yield from self._missed(entity, reading, expected, self._stored.ids(entity), "range read")
+
+    def _missed(
+        self, entity: Entity, reading: ExactReading, expected: set[str], stored: set[str], how: How
+    ) -> Iterator[Page]:
+        """Settle what became of rows that a read did not show; what lies in an unreadable second may well be there."""
+        missing = expected - reading.ids
+        if not missing or reading.unreadable:
+            return
+        problem = None if self._believes else brake(entity, len(missing), len(stored))
+        if problem is not None:
+            self._note(entity).problem = problem
+            return
+        live = found_in(entity, still_there(self._client, entity, missing))
+        self._note(entity).gone = gone_of(missing, live, how)
+        if live:
+            yield Page(list(live.values()), None)
+
+    def _note(self, entity: Entity) -> Findings:
+        return self._findings.setdefault(entity.name, Findings())
 
     def _only(self, entity: Entity, since: datetime | None) -> Iterator[Page]:
         """Read the one record a company has; it cannot be filtered by time, so it is passed on only if touched."""
         answer = self._client.query(Select(entity.name), page=1)
-        yield Page(answer.records if since is None else _touched(answer.records, since), answer.time)
+        yield Page(answer.records if since is None else touched(entity, answer.records, since), answer.time)
 
-    def _whole(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[Page]:
-        """Read a list whole; an incremental sync only now and then, and otherwise without a call."""
-        if window.mode == "incremental" and since is not None and since > self._now() - LIST_AGE:
-            return
+    def _whole(self, entity: Entity) -> Iterator[Page]:
+        """Read a list whole, as it comes."""
         answer = self._client.read_list(entity.name)
-        # Where the answer does not say when it was given, our clock decides when the list is read again.
+        # Where the answer does not say when it was given, our clock must do: nothing is filtered by it.
         yield Page(answer.records, answer.time or self._now())
 
     def _per_currency(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[Page]:
@@ -67,7 +172,7 @@ class QboReader:
         currencies = entity_named("CompanyCurrency")
         answer = self._client.query(Select(currencies.name).where("Active", "in", (True, False)).page(1, 1000))
         yield Page([], answer.time)
-        fresh = answer.records if since is None or ranged else _touched(answer.records, since)
+        fresh = answer.records if since is None or ranged else touched(currencies, answer.records, since)
         known = [record for record in answer.records if record not in fresh]
         days = _days(window) if ranged else ()
         for records, start in ((fresh, None), (known, since)):
@@ -76,33 +181,11 @@ class QboReader:
                 yield from changed_pages(self._client, entity.name, since=start, inactive_too=False, where=where)
 
 
-class _MetaData(msgspec.Struct, frozen=True):
-    updated: datetime | None = msgspec.field(name="LastUpdatedTime", default=None)
-
-
-class _Head(msgspec.Struct):
-    metadata: _MetaData = msgspec.field(name="MetaData", default=_MetaData())
-
-
 class _Currency(msgspec.Struct):
     code: str = msgspec.field(name="Code", default="")
 
 
-_head = msgspec.json.Decoder(_Head).decode
 _currency = msgspec.json.Decoder(_Currency).decode
-
-
-def _touched(records: list[msgspec.Raw], since: datetime) -> list[msgspec.Raw]:
-    """Return the records touched since then; one that does not say counts as touched."""
-    return [record for record in records if (updated := _updated(record)) is None or updated >= since]
-
-
-def _updated(record: msgspec.Raw) -> datetime | None:
-    try:
-        updated = _head(record).metadata.updated
-    except msgspec.ValidationError:  # an odd time
-        return None
-    return updated if updated is not None and updated.tzinfo is not None else None
 
 
 def _codes(records: list[msgspec.Raw]) -> tuple[str, ...]:

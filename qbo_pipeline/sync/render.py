@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,8 @@ from qbo_pipeline.catalog.lines import DETAIL_OF, detail_key
 from qbo_pipeline.sync.wrapping import wrapped
 
 _PACIFIC = ZoneInfo("America/Los_Angeles")
+#: Decimal's own context rounds to 28 digits; no number in our tables has more than some thousands.
+_EVERY_DIGIT = Context(prec=200_000)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -69,7 +71,8 @@ def _value(kind: str, cell: Any) -> Any:
 
 
 def _json(text: str | None) -> Any:
-    return json.loads(text, parse_float=Decimal) if text else None
+    # Python refuses to read integers of more than 4300 digits, which Postgres makes of 1e5000.
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal) if text else None
 
 
 def _completed(payload: dict[str, Any], extra: str | None) -> dict[str, Any]:
@@ -107,7 +110,8 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float | Decimal):
-        return {"number": format(Decimal(str(value)).normalize() + 0, "f")}  # + 0: Postgres knows no negative zero
+        number = Decimal(str(value)).normalize(_EVERY_DIGIT)
+        return {"number": format(abs(number) if number == 0 else number, "f")}  # Postgres knows no negative zero
     if isinstance(value, dict):
         members = {key: _canonical(inner) for key, inner in value.items()}
         return {key: inner for key, inner in members.items() if inner not in (None, "", {}, [])}

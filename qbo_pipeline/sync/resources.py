@@ -7,7 +7,7 @@ failed read leaves it where it was. An entity that fails yields nothing and does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +28,7 @@ from qbo_pipeline.errors import (
     UnavailableError,
     UnusableRecordError,
 )
+from qbo_pipeline.sync.deleting import Findings, Gone
 from qbo_pipeline.sync.files import EntityFiles
 from qbo_pipeline.sync.outcome import EntityOutcome
 from qbo_pipeline.sync.rows import RowMaker
@@ -57,10 +58,23 @@ class Page(Protocol):
 
 
 class Reader(Protocol):
-    """Reads one company's records; ``qbo.paging`` behind it in real life."""
+    """Reads one company's records; ``reader.QboReader`` in real life."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Say whether ``prepare`` found that nothing changed."""
+        ...
+
+    def prepare(self, entities: tuple[Entity, ...], window: Window, cursors: Mapping[str, datetime]) -> None:
+        """Ask for whatever is asked for all entities at once; called before the first page, again for a new try."""
+        ...
 
     def pages(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[Page]:
         """Yield pages of an entity: everything touched (or, for a range, created) since ``since``."""
+        ...
+
+    def findings(self, entity: Entity) -> Findings:
+        """Return what else the read of an entity found out; asked after its last page."""
         ...
 
 
@@ -75,8 +89,22 @@ class Reading:
     always_careful: bool = False
     progress: Callable[[EntityOutcome], None] = lambda _: None
     outcomes: dict[str, EntityOutcome] = field(default_factory=dict)
+    #: Records that are gone, of the entities that were read to their end.
+    gone: dict[Entity, list[Gone]] = field(default_factory=dict)
+    _prepared: bool = False
     #: A failure that makes reading anything else pointless: the connection to QuickBooks itself is refused.
     broken: PipelineError | None = None
+
+    def prepare(self, entities: tuple[Entity, ...], cursors: Mapping[str, str]) -> None:
+        """Let the reader ask what it asks once; a connection that is refused ends the reading here."""
+        if self._prepared:
+            return
+        self._prepared = True
+        try:
+            times = {name: datetime.fromisoformat(at) for name, at in cursors.items()}
+            self.reader.prepare(entities, self.window, times)
+        except PipelineError as error:
+            self.broken = error
 
 
 def books(entities: tuple[Entity, ...], reading: Reading, staging: str) -> DltSource:
@@ -88,7 +116,7 @@ def books(entities: tuple[Entity, ...], reading: Reading, staging: str) -> DltSo
     @dlt.source(name="quickbooks", max_table_nesting=0)
     def quickbooks() -> Iterator[DltResource]:
         for entity in entities:
-            pages = _reading_resource(entity, reading)
+            pages = _reading_resource(entity, entities, reading)
             yield pages
             for table in entity.tables:
                 yield _table_resource(table, entity, pages, staging)
@@ -96,13 +124,14 @@ def books(entities: tuple[Entity, ...], reading: Reading, staging: str) -> DltSo
     return quickbooks()
 
 
-def _reading_resource(entity: Entity, reading: Reading) -> DltResource:
+def _reading_resource(entity: Entity, entities: tuple[Entity, ...], reading: Reading) -> DltResource:
     @dlt.resource(name=f"{entity.table.name}_pages", selected=False)
     def pages() -> Iterator[dict[str, tuple[Path, int]]]:
         cursors: dict[str, str] = dlt.current.source_state().setdefault("cursors", {})
         outcome = reading.outcomes[entity.name] = EntityOutcome(entity)
         if entity.name in cursors:
             outcome.cursor_before = outcome.cursor_after = datetime.fromisoformat(cursors[entity.name])
+        reading.prepare(entities, cursors)
         if reading.broken is not None:
             outcome.error = reading.broken
             return
@@ -110,16 +139,21 @@ def _reading_resource(entity: Entity, reading: Reading) -> DltResource:
             try:
                 asked_at = _read(entity, reading, files, outcome)
             except UnavailableError as error:
-                outcome.unavailable = str(error)
+                outcome.unavailable, outcome.records, outcome.lines = str(error), 0, 0
                 return
             except PipelineError as error:
                 outcome.error, outcome.records, outcome.lines = error, 0, 0
                 if isinstance(error, ReauthorizationRequiredError | UnauthorizedError):
                     reading.broken = error
                 return
+            findings = reading.reader.findings(entity)
+            outcome.error = outcome.error or findings.problem
+            reading.gone[entity] = findings.gone
             made = {name: (path, rows) for name, path, rows in files.finish()}
         yield made
-        if outcome.ok and reading.window.moves_cursor and asked_at is not None and _worth_moving(outcome, asked_at):
+        if not outcome.ok or not reading.window.moves_cursor or asked_at is None:
+            return
+        if _worth_moving(outcome, asked_at, quiet=reading.reader.is_quiet):
             cursors[entity.name] = asked_at.isoformat()
             outcome.cursor_after = asked_at
 
@@ -148,9 +182,10 @@ def _read(entity: Entity, reading: Reading, files: EntityFiles, outcome: EntityO
     return asked_at
 
 
-def _worth_moving(outcome: EntityOutcome, asked_at: datetime) -> bool:
+def _worth_moving(outcome: EntityOutcome, asked_at: datetime, *, quiet: bool) -> bool:
+    """Say whether the cursor's move is worth a write: all move together once anything has changed, or after a day."""
     before = outcome.cursor_before
-    return before is None or outcome.records > 0 or asked_at - before > QUIET_CURSOR_AGE
+    return before is None or outcome.records > 0 or not quiet or asked_at - before > QUIET_CURSOR_AGE
 
 
 def _table_resource(table: Table, entity: Entity, pages: DltResource, staging: str) -> DltResource:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from qbo_pipeline.catalog import SCHEMA, Entity, Table
 
@@ -30,6 +31,22 @@ def stored_record(
         return dict(row), lines
 
 
+def stored_records(
+    connection: Connection, entity: Entity, realm_id: str, ids: Sequence[str]
+) -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Return rows and lines of several records by Id, as ``stored_record`` does of one."""
+    values = {"realm_id": realm_id, "ids": list(ids)}
+    where = 'realm_id = :realm_id AND "{}" = ANY(:ids)'
+    rows = connection.execute(text(_select_where(entity.table, where.format(entity.table.key[1]))), values).mappings()
+    found: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {row["id"]: (dict(row), []) for row in rows}
+    if (table := entity.line_table) is not None:
+        parent = table.key[1]
+        for line in connection.execute(text(_select_where(table, where.format(parent))), values).mappings():
+            if line[parent] in found:
+                found[line[parent]][1].append(dict(line))
+    return found
+
+
 def row_count(engine: Engine, table: str, realm_id: str | None = None) -> int:
     """Return how many rows ``table`` of the catalogue holds, for one company or all."""
     where = " WHERE realm_id = :realm_id" if realm_id else ""
@@ -42,9 +59,12 @@ def row_count(engine: Engine, table: str, realm_id: str | None = None) -> int:
 
 
 def _select(table: Table, key: tuple[str, ...]) -> str:
+    return _select_where(table, " AND ".join(f'"{name}" = :key_{number}' for number, name in enumerate(key)))
+
+
+def _select_where(table: Table, where: str) -> str:
     columns = ", ".join(
         f'"{column.name}"::text AS "{column.name}"' if column.kind == "jsonb" else f'"{column.name}"'
         for column in table.columns
     )
-    where = " AND ".join(f'"{name}" = :key_{number}' for number, name in enumerate(key))
     return f'SELECT {columns} FROM "{SCHEMA}"."{table.name}" WHERE {where}'  # noqa: S608 - the catalogue's own names

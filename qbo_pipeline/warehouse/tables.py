@@ -162,6 +162,29 @@ schema_drift = sa.Table(
     comment="What QuickBooks sent that the catalogue does not know; its values are in the tables' extra.",
 )
 
+deleted_records = sa.Table(
+    "deleted_records",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("entity", sa.Text, primary_key=True, comment="The entity, as QuickBooks calls it."),
+    sa.Column("id", sa.Text, primary_key=True, comment="The record's id."),
+    sa.Column("deleted_at", sa.TIMESTAMP(timezone=True), comment="When, as QuickBooks says; empty if it does not."),
+    sa.Column("detected_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("detected_by", sa.Text, nullable=False, comment="cdc, full read or range read."),
+    sa.Column("record", JSONB, comment="Its last image, in QuickBooks' JSON; empty if it was never seen alive."),
+    comment="Records QuickBooks no longer has; they are in no other table.",
+)
+
+polls = sa.Table(
+    "polls",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("entity", sa.Text, primary_key=True, comment="An entity that change data capture does not cover."),
+    sa.Column("asked_at", sa.TIMESTAMP(timezone=True), nullable=False, comment="When it was last asked for."),
+    sa.Column("changed_at", sa.TIMESTAMP(timezone=True), comment="When that last brought something."),
+    comment="When entities with a rhythm of their own were asked for, and found changed.",
+)
+
 
 def comment_statements(*, owned_only: bool) -> str:
     """Return COMMENT ON statements for all our tables, without those that are other programs' too if ``owned_only``."""

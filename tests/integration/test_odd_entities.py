@@ -18,6 +18,7 @@ from qbo_pipeline.sync.reader import QboReader
 from qbo_pipeline.sync.render import canonical, comparable
 from qbo_pipeline.sync.window import FULL, INCREMENTAL
 from qbo_pipeline.warehouse.companies import Company
+from qbo_pipeline.warehouse.stored import StoredBooks
 from tests.support.oracle import differences
 from tests.support.quickbooks import REALM, Sandbox
 
@@ -128,7 +129,7 @@ def test_what_a_company_does_not_have_is_told_from_what_failed(
     quickbooks.tell("/settings", {"unavailable": [lacking], "unavailable_fault": how})
     client = books._client(REALM, lambda refused: books.keeper.access_token(REALM, refused=refused))
     with pytest.raises(UnavailableError):
-        list(QboReader(client).pages(entity, INCREMENTAL, None))
+        list(QboReader(client, StoredBooks(books.engine, REALM)).pages(entity, INCREMENTAL, None))
 
 
 # --- attached files

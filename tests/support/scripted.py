@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from qbo_pipeline.catalog import Entity
+from qbo_pipeline.sync.deleting import Findings, Gone
 from qbo_pipeline.sync.window import Window
 from tests.support.payloads import raw
 
@@ -28,7 +29,15 @@ class ScriptedReader:
 
     script: Mapping[str, Sequence[Sequence[dict[str, Any]] | Exception]] = field(default_factory=dict)
     time: datetime = AT_NOON
+    gone: Mapping[str, list[Gone]] = field(default_factory=dict)
+    is_quiet: bool = True
     asked: list[tuple[str, datetime | None]] = field(default_factory=list)
+
+    def prepare(self, entities: tuple[Entity, ...], window: Window, cursors: Mapping[str, datetime]) -> None:
+        """Nothing is asked for all at once."""
+
+    def findings(self, entity: Entity) -> Findings:
+        return Findings(gone=self.gone.get(entity.name, []))
 
     def pages(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[ScriptedPage]:
         self.asked.append((entity.name, since))

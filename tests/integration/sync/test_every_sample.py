@@ -38,7 +38,7 @@ NO_RECORD = {
 }
 #: Deletions are not synced yet. The issue that syncs them turns this to True: then a deleted record must be gone from
 #: the warehouse too, and ``test_what_was_deleted_at_quickbooks`` says so.
-DELETIONS_ARE_SYNCED = False
+DELETIONS_ARE_SYNCED = True
 
 BY_KEY = {entity.json_key: entity for entity in ENTITIES}
 

@@ -1,0 +1,110 @@
+"""Reading by query so that nothing is missed: what was read is counted, and an unreadable record costs only itself.
+
+QuickBooks ends a list with a page shorter than asked for, so a page that is short for another reason looks like an end:
+``COUNT(*)`` over the same window tells. One record it cannot write (4002, 10000) fails every page it is on: the window
+is halved until that record's second is alone, everything around it is read, and the second is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from qbo_pipeline.catalog import Entity
+from qbo_pipeline.errors import QboError, RetryableError, UnreadableRecordError
+from qbo_pipeline.qbo.client import QboClient
+from qbo_pipeline.qbo.paging import By, Page, changed_pages
+from qbo_pipeline.qbo.query import Condition
+from qbo_pipeline.sync.heads import key_in
+
+#: Intuit's codes for "one of these records cannot be written out".
+_POISON = frozenset({"4002", "10000"})
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class ExactReading:
+    """One read of an entity; ``ids`` fills with what was read, ``unreadable`` with windows that cannot be."""
+
+    client: QboClient
+    entity: Entity
+    by: By = "LastUpdatedTime"
+    where: tuple[Condition, ...] = ()
+    ids: set[str] = field(default_factory=set)
+    unreadable: list[tuple[datetime, datetime]] = field(default_factory=list)
+    _time: datetime | None = None
+
+    def pages(self, since: datetime | None, until: datetime | None = None) -> Iterator[Page]:
+        """Yield every record touched (or created) from ``since`` up to ``until``; open ends are None.
+
+        Raises RetryableError when QuickBooks counts more than it shows, after a second look.
+        """
+        yield from self._window(since, until)
+        if self.unreadable or not self.ids:
+            return
+        if self.count(since, until) > len(self.ids):
+            yield from self._window(since, until, trust_short_pages=False)
+            if (counted := self.count(since, until)) > len(self.ids):
+                raise RetryableError(
+                    f"reading {self.entity.name}: QuickBooks counts {counted:,} records but shows {len(self.ids):,}; "
+                    "read it again later"
+                )
+
+    def count(self, since: datetime | None = None, until: datetime | None = None) -> int:
+        """Return how many records QuickBooks counts in a window."""
+        where = list(self.where)
+        if since is not None:
+            where.append(Condition(f"MetaData.{self.by}", ">=", since.replace(microsecond=0)))
+        if until is not None:
+            where.append(Condition(f"MetaData.{self.by}", "<", until))
+        if self.entity.active:
+            where.append(Condition("Active", "in", (True, False)))
+        return self.client.count(self.entity.name, where)
+
+    def problem(self) -> UnreadableRecordError | None:
+        """Return what could not be read, as an error that names the windows of time."""
+        if not self.unreadable:
+            return None
+        windows = ", ".join(f"{since:%Y-%m-%d %H:%M:%S} UTC" for since, _ in self.unreadable[:5])
+        return UnreadableRecordError(
+            f"QuickBooks cannot write out {len(self.unreadable)} second{'s' if len(self.unreadable) > 1 else ''} of "
+            f"{self.entity.name} ({self.by} {windows}): open the records last changed then in QuickBooks, mend what it "
+            "complains about (an e-mail address, often) and save them. Everything else was read; the cursor stays."
+        )
+
+    def _window(
+        self, since: datetime | None, until: datetime | None, *, trust_short_pages: bool = True
+    ) -> Iterator[Page]:
+        try:
+            for page in changed_pages(
+                self.client,
+                self.entity.name,
+                since=since,
+                until=until,
+                by=self.by,
+                inactive_too=self.entity.active,
+                where=self.where,
+                trust_short_pages=trust_short_pages,
+            ):
+                self._time = self._time or page.time
+                self.ids.update(key_in(self.entity, record) for record in page.records)
+                yield page
+        except QboError as error:
+            if error.code not in _POISON:
+                raise
+            yield from self._around_poison(since, until)
+
+    def _around_poison(self, since: datetime | None, until: datetime | None) -> Iterator[Page]:
+        first = (since or _FIRST).astimezone(UTC).replace(microsecond=0)
+        last = (until or self._now() + timedelta(days=1)).astimezone(UTC).replace(microsecond=0)
+        if last - first <= _SECOND:
+            self.unreadable.append((first, last))
+            return
+        middle = first + timedelta(seconds=int((last - first).total_seconds()) // 2)
+        yield from self._window(first, middle)
+        yield from self._window(middle, last if until is not None else None)
+
+    def _now(self) -> datetime:
+        return self._time or datetime.now(UTC)

@@ -1,0 +1,250 @@
+"""Hours of a company's life: change data capture first, deletions honoured, and what each hour costs in calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from qbo_pipeline.books import Books
+from qbo_pipeline.catalog import ENTITIES, entity_named
+from qbo_pipeline.errors import SuspiciousDeletionsError, UnreadableRecordError
+from qbo_pipeline.sync.outcome import Outcome
+from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, created_between
+from qbo_pipeline.warehouse.companies import Company
+from tests.support.oracle import differences
+from tests.support.quickbooks import REALM, Sandbox
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def loaded(books: Books, company: Company, quickbooks: Sandbox) -> Books:
+    """The company's books, loaded once; what comes next is an hour like others."""
+    sync(books)
+    quickbooks.tell("/calls", method="DELETE")
+    return books
+
+
+def sync(books: Books, window: Window = INCREMENTAL, *, failing: tuple[str, ...] = (), **more: Any) -> Outcome:
+    outcome = books.sync(None, window=window, trigger="test", **more)
+    assert tuple(each.entity.name for each in outcome.failed) == failing, [str(each.error) for each in outcome.failed]
+    return outcome
+
+
+def calls(quickbooks: Sandbox) -> Counter[str]:
+    """Return what was asked since the last look: ``cdc``, ``query Invoice``, ``count Invoice``."""
+    log = quickbooks.calls()
+    quickbooks.tell("/calls", method="DELETE")
+    kinds: Counter[str] = Counter()
+    for call in log:
+        if call["path"].endswith("/cdc"):
+            kinds["cdc"] += 1
+        elif call["path"].endswith("/query"):
+            counting = "count(*)" in (call["statement"] or "").lower()
+            kinds[f"{'count' if counting else 'query'} {call['entity']}"] += 1
+        else:
+            kinds[call["path"]] += 1
+    return kinds
+
+
+def archived(books: Books, entity: str) -> dict[str, Any]:
+    with books.database.connect() as connection:
+        rows = connection.execute(
+            sa.text(
+                "SELECT id, detected_by, deleted_at, record FROM quickbooks.deleted_records WHERE entity = :entity"
+            ),
+            {"entity": entity},
+        )
+        return {row.id: row for row in rows}
+
+
+def ids(quickbooks: Sandbox, entity: str) -> list[str]:
+    return list(quickbooks.truth()[entity])
+
+
+def test_a_quiet_hour_is_one_call(loaded: Books, quickbooks: Sandbox) -> None:
+    sync(loaded)
+    assert calls(quickbooks) == {"cdc": 1, "query TimeActivity": 1}
+    with loaded.database.begin() as connection:
+        connection.execute(sa.text("UPDATE quickbooks.polls SET changed_at = now() - interval '8 days'"))
+    sync(loaded)
+    assert calls(quickbooks) == {"cdc": 1}, "what has not changed for a week is asked for once a day"
+
+
+def test_a_first_load_is_one_page_and_one_count_per_entity(books: Books, company: Company, quickbooks: Sandbox) -> None:
+    quickbooks.tell("/calls", method="DELETE")
+    sync(books)
+    spent = calls(quickbooks)
+    for entity in ENTITIES:
+        assert spent[f"query {entity.name}"] <= (3 if entity.reads == "per currency" else 2), entity.name
+        assert spent[f"count {entity.name}"] <= 1, entity.name
+
+
+def test_edits_inserts_and_deletions_of_an_hour_cost_one_call_and_one_per_kind_of_deletion(
+    loaded: Books, quickbooks: Sandbox
+) -> None:
+    first, second, third = ids(quickbooks, "Invoice")[:3]
+    quickbooks.edit(
+        {"op": "update", "entity": "Invoice", "id": first, "record": {"PrivateNote": "edited"}},
+        {"op": "delete", "entity": "Invoice", "id": second},
+        {"op": "void", "entity": "Invoice", "id": third},
+        {"op": "create", "entity": "Customer", "record": {"DisplayName": "New"}},
+        {"op": "delete", "entity": "Bill", "id": ids(quickbooks, "Bill")[0]},
+    )
+    outcome = sync(loaded)
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+    assert {each.entity.name: each.deleted for each in outcome.entities if each.deleted} == {"Invoice": 1, "Bill": 1}
+    assert calls(quickbooks) == {"cdc": 1, "query Invoice": 1, "query Bill": 1, "query TimeActivity": 1}
+    sync(loaded)
+    assert calls(quickbooks) == {"cdc": 1, "query TimeActivity": 1}, "a stub that is settled costs nothing"
+
+
+def test_a_deleted_record_keeps_its_last_image(loaded: Books, quickbooks: Sandbox) -> None:
+    record_id = ids(quickbooks, "Invoice")[0]
+    before = loaded.show(entity_named("Invoice"), record_id, None)
+    quickbooks.edit({"op": "delete", "entity": "Invoice", "id": record_id})
+    sync(loaded)
+    (row,) = archived(loaded, "Invoice").values()
+    assert (row.id, row.detected_by) == (record_id, "cdc")
+    assert row.deleted_at is not None
+    assert row.record["Id"] == record_id
+    assert len(row.record["Line"]) == len(before["Line"])
+    with loaded.database.connect() as connection:
+        lines = "SELECT count(*) FROM quickbooks.invoice_lines WHERE invoice_id = :id"
+        assert connection.execute(sa.text(lines), {"id": record_id}).scalar_one() == 0
+
+
+def test_made_and_deleted_between_two_syncs_is_noted_once(loaded: Books, quickbooks: Sandbox) -> None:
+    ((made),) = quickbooks.edit({"op": "create", "entity": "Term", "record": {"Name": "Brief"}})
+    quickbooks.edit({"op": "delete", "entity": "Term", "id": made["Id"]})
+    for _ in range(2):
+        sync(loaded)
+    (row,) = archived(loaded, "Term").values()
+    assert row.record is None
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+
+
+def test_a_restored_record_is_live_again(loaded: Books, quickbooks: Sandbox) -> None:
+    record_id = ids(quickbooks, "Invoice")[0]
+    quickbooks.edit({"op": "delete", "entity": "Invoice", "id": record_id})
+    sync(loaded)
+    quickbooks.edit({"op": "restore", "entity": "Invoice", "id": record_id})
+    sync(loaded)
+    assert archived(loaded, "Invoice") == {}
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+    quickbooks.edit({"op": "delete", "entity": "Invoice", "id": record_id})
+    sync(loaded)
+    assert list(archived(loaded, "Invoice")) == [record_id]
+
+
+def test_a_stub_of_a_record_that_is_there_deletes_nothing(loaded: Books, quickbooks: Sandbox) -> None:
+    record_id = ids(quickbooks, "Invoice")[0]
+    quickbooks.tell("/settings", {"cdc_false_stubs": [f"Invoice/{record_id}"]})
+    quickbooks.edit({"op": "update", "entity": "Invoice", "id": record_id, "record": {"PrivateNote": "alive"}})
+    sync(loaded)
+    assert archived(loaded, "Invoice") == {}
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+
+
+@pytest.mark.parametrize("scope", ["response", "entity"])
+@pytest.mark.parametrize("stubs_first", [False, True])
+def test_a_full_answer_is_not_taken_for_whole(
+    loaded: Books, quickbooks: Sandbox, scope: str, stubs_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qbo_pipeline.qbo.answers.CDC_LIMIT", 10)
+    quickbooks.tell("/settings", {"cdc_cap": 10, "cdc_cap_scope": scope, "cdc_stubs_first": stubs_first})
+    invoices, bills = ids(quickbooks, "Invoice"), ids(quickbooks, "Bill")
+    quickbooks.edit(
+        *({"op": "delete", "entity": "Invoice", "id": each} for each in invoices[:4]),
+        *({"op": "update", "entity": "Invoice", "id": each, "record": {"PrivateNote": "x"}} for each in invoices[4:20]),
+        *({"op": "update", "entity": "Bill", "id": each, "record": {"PrivateNote": "x"}} for each in bills[:3]),
+        {"op": "delete", "entity": "Bill", "id": bills[3]},
+    )
+    sync(loaded)
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+    assert len(archived(loaded, "Invoice")) == 4
+    assert sum(calls(quickbooks).values()) < 25
+
+
+@pytest.mark.parametrize("old", ["fault", "serve"])
+def test_after_45_days_deletions_are_found_by_counting(loaded: Books, quickbooks: Sandbox, old: str) -> None:
+    quickbooks.tell("/settings", {"cdc_too_old": old})
+    first, second = ids(quickbooks, "Invoice")[:2]
+    quickbooks.edit(
+        {"op": "delete", "entity": "Invoice", "id": first},
+        {"op": "update", "entity": "Invoice", "id": second, "record": {"PrivateNote": "long ago"}},
+    )
+    quickbooks.tell("/clock", {"advance_seconds": 45 * 86_400})
+    quickbooks.tell("/tokens/expire", {})
+    sync(loaded)
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+    assert archived(loaded, "Invoice")[first].detected_by == "full read"
+
+
+@pytest.mark.parametrize("code", ["4002", "10000"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_record_that_cannot_be_read_costs_only_itself(
+    books: Books, company: Company, quickbooks: Sandbox, code: str, first: bool
+) -> None:
+    poisoned, other = ids(quickbooks, "Invoice")[:2]
+    if not first:
+        sync(books)
+    quickbooks.edit(
+        {"op": "touch", "entity": "Invoice", "id": poisoned},
+        {"op": "update", "entity": "Bill", "id": ids(quickbooks, "Bill")[0], "record": {"PrivateNote": "x"}},
+    )
+    quickbooks.tell("/clock", {"advance_seconds": 10})
+    quickbooks.edit({"op": "update", "entity": "Invoice", "id": other, "record": {"PrivateNote": "x"}})
+    quickbooks.tell("/settings", {"poisoned": [f"Invoice/{poisoned}"], "poisoned_code": code})
+    outcome = sync(books, failing=("Invoice",))
+    (failed,) = outcome.failed
+    assert isinstance(failed.error, UnreadableRecordError)
+    assert failed.cursor_after == failed.cursor_before
+    truth = quickbooks.truth()
+    stamp = datetime.fromisoformat(truth["Invoice"][poisoned]["MetaData"]["LastUpdatedTime"]).astimezone(UTC)
+    assert f"{stamp:%Y-%m-%d %H:%M:%S} UTC" in str(failed.error)
+    found = differences(books.database, REALM, truth)
+    assert found in ([f"Invoice {poisoned} is missing"], [f"Invoice {poisoned} differs"], [])
+
+    quickbooks.tell("/settings", {"poisoned": []})
+    sync(books)
+    assert differences(books.database, REALM, truth) == []
+
+
+def test_so_many_deletions_that_they_are_not_believed(loaded: Books, quickbooks: Sandbox) -> None:
+    everything = ids(quickbooks, "Invoice")
+    quickbooks.edit(*({"op": "delete", "entity": "Invoice", "id": each} for each in everything[:30]))
+    quickbooks.tell("/clock", {"advance_seconds": 45 * 86_400})
+    quickbooks.tell("/tokens/expire", {})
+    (failed,) = sync(loaded, FULL, failing=("Invoice",)).failed
+    assert isinstance(failed.error, SuspiciousDeletionsError)
+    assert "30 of 60 Invoice records" in str(failed.error)
+    assert archived(loaded, "Invoice") == {}
+
+
+def test_a_range_read_misses_what_was_deleted_in_it(loaded: Books, quickbooks: Sandbox) -> None:
+    record_id, record = next(iter(quickbooks.truth()["Invoice"].items()))
+    made = datetime.fromisoformat(record["MetaData"]["CreateTime"])
+    quickbooks.edit({"op": "delete", "entity": "Invoice", "id": record_id})
+    sync(loaded, created_between(made - timedelta(days=1), made + timedelta(days=1)))
+    assert archived(loaded, "Invoice")[record_id].detected_by == "range read"
+    found = differences(loaded.database, REALM, quickbooks.truth())
+    assert not any("Invoice" in each for each in found), "payments it was linked to changed in months of their own"
+
+
+def test_a_short_page_is_not_taken_for_the_end(books: Books, company: Company, quickbooks: Sandbox) -> None:
+    quickbooks.tell("/faults", {"fault": "short_page", "match": {"path": "query", "entity": "Invoice"}, "times": 1})
+    sync(books)
+    assert differences(books.database, REALM, quickbooks.truth()) == []
+
+
+def test_an_empty_answer_empties_no_table(loaded: Books, quickbooks: Sandbox) -> None:
+    quickbooks.tell("/faults", {"fault": "empty_page", "match": {"path": "query", "entity": "Invoice"}, "times": 0})
+    (failed,) = sync(loaded, FULL, failing=("Invoice",)).failed
+    assert isinstance(failed.error, SuspiciousDeletionsError)
+    quickbooks.tell("/faults", method="DELETE")
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
