@@ -113,15 +113,24 @@ def _record_changes(entity: Entity) -> Iterator[str]:
         yield "Changes: the whole list is read about once a week; its records do not say when they changed."
         yield "Deletes: QuickBooks deletes none that we know of."
         return
-    covered = "covers it" if entity.cdc else "does not cover it"
+    often = "about once a day" if entity.every else "with every sync while it is in use, once a day otherwise"
+    covered = "covers it" if entity.cdc else f"does not cover it, so it is asked for {often}"
     asked = ", asked for the currencies the company uses" if entity.reads == "per currency" else ""
     yield f"Changes: by the time QuickBooks last touched the record{asked}; its change data capture {covered}."
     if entity.active:
-        yield "Deletes: made inactive instead (`active` is false); the row stays."
+        yield (
+            "Deletes: made inactive instead (`active` is false), and the row stays. One that was merged into another "
+            "is gone: its row moves to `deleted_records`, and what named it is read again."
+        )
     elif entity.cdc:
-        yield "Deletes: gone from QuickBooks for good; its change data capture names them for 30 days."
+        yield (
+            "Deletes: the row and its lines move to `deleted_records` with the next sync; QuickBooks' change data "
+            "capture names the deleted for 30 days, later a count shows that some are missing."
+        )
     else:
-        yield "Deletes: gone from QuickBooks for good and without a word; only comparing keys shows them."
+        yield (
+            "Deletes: QuickBooks does not tell; a full read finds what is missing and moves it to `deleted_records`."
+        )
 
 
 def _line_changes(entity: Entity) -> Iterator[str]:

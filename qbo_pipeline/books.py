@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,14 @@ if TYPE_CHECKING:
     from qbo_pipeline.status import CompanyStatus
     from qbo_pipeline.tokens import TokenKeeper
     from qbo_pipeline.warehouse.analysts import Rights
+    from qbo_pipeline.warehouse.calls import Budget
     from qbo_pipeline.warehouse.companies import Company, CompanyStore
     from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
     from qbo_pipeline.warehouse.token_store import StoredTokens
+
+
+#: How long a company waits for its next sync once the month's API calls are spent. Schedules tick a little early.
+DAILY = timedelta(hours=23, minutes=30)
 
 
 class Books:
@@ -182,12 +188,14 @@ class Books:
         *,
         trigger: str,
         run_id: str | None = None,
+        believe_deletions: bool = False,
         progress: Callable[[EntityOutcome], None] = lambda _: None,
         on_wait: Callable[[str], None] = lambda _: None,
     ) -> Outcome:
         """Sync one company, holding its lock, and record the run and its calls.
 
         Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
+        ``believe_deletions`` removes however many records QuickBooks no longer has: a person has looked.
         """
         from qbo_pipeline.syncing import Syncer, new_run
 
@@ -196,7 +204,9 @@ class Books:
                 observer(each)
 
         run = new_run(self.company(word), entities, window, trigger=trigger, run_id=run_id)
-        return Syncer(self.engine, self._client_of).sync(run, progress=tell, on_wait=on_wait)
+        return Syncer(self.engine, self._client_of).sync(
+            run, believe_deletions=believe_deletions, progress=tell, on_wait=on_wait
+        )
 
     def show(self, entity: Entity, record_id: str, word: str | None) -> dict[str, Any]:
         """Return one record as QuickBooks would give it, rendered from the warehouse.
@@ -233,6 +243,22 @@ class Books:
             )
         finally:
             CallLedger(self.engine).add(company.realm_id, calls)
+
+    def budget(self) -> Budget:
+        """Return what is left of this month's API calls."""
+        from qbo_pipeline.warehouse.calls import Budget, CallLedger
+
+        return Budget(sum(CallLedger(self.engine).month().values()), self.settings.monthly_call_budget)
+
+    def hourly_companies(self) -> list[Company]:
+        """Return the companies to sync this hour: connected and loaded; once the budget is spent, only once a day."""
+        ready = [company for company in self.connected() if company.is_active and company.initial_load_at]
+        if not ready or not self.budget().is_spent:
+            return ready
+        from qbo_pipeline.warehouse.runs import RunLog
+
+        log = RunLog(self.engine)
+        return [company for company in ready if not log.has_started_within(company.realm_id, DAILY)]
 
     def row_count(self, table: str, realm_id: str | None = None) -> int:
         """Return how many rows a table of the catalogue holds, for one company or for all."""

@@ -57,6 +57,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uri: Annotated[
         str, "QBO_REDIRECT_URI", "where Intuit sends people back to after consent; must be registered with your app"
     ] = "http://localhost:8500/callback"
+    monthly_call_budget: Annotated[
+        int, "QBO_MONTHLY_CALL_BUDGET", "QuickBooks API calls a month, all companies; beyond it syncs are daily"
+    ] = 500_000
     state_dir: Annotated[Path, "QBO_STATE_DIR", "folder for the embedded database and what was started"] = Path(".qbo")
 
     def __repr__(self) -> str:
@@ -115,12 +118,16 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     }
     for field, value in values.items():
         try:
-            msgspec.convert({field: value}, Settings, dec_hook=_path)
+            msgspec.convert({field: value}, Settings, strict=False, dec_hook=_path)
         except msgspec.ValidationError as error:
-            choices = typing.get_args(typing.get_type_hints(Settings)[field])
+            kind = typing.get_type_hints(Settings)[field]
+            choices = typing.get_args(kind)
             wanted = f"one of {', '.join(choices)}" if choices else str(error).split(" - at ")[0]
+            wanted = "a whole number" if kind is int else wanted
             raise SettingsError(f"{variables()[field][0]} is {value!r}; it must be {wanted}.") from None
-    settings = msgspec.convert(values, Settings, dec_hook=_path)
+    settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    if settings.monthly_call_budget < 1:
+        raise SettingsError(f"QBO_MONTHLY_CALL_BUDGET is {settings.monthly_call_budget}; it must be at least 1.")
     _check_addresses(settings)
     state_dir = settings.state_dir if settings.state_dir.is_absolute() else folder / settings.state_dir
     settings = msgspec.structs.replace(settings, state_dir=state_dir)

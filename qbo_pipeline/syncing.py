@@ -58,6 +58,7 @@ class Syncer:
         self,
         run: Run,
         *,
+        believe_deletions: bool = False,
         progress: Callable[[EntityOutcome], None] = lambda _: None,
         on_wait: Callable[[str], None] = lambda _: None,
     ) -> Outcome:
@@ -89,7 +90,7 @@ class Syncer:
                 outcome = sync_company(
                     realm_id,
                     engine=self._engine,
-                    reader=QboReader(client, StoredBooks(self._engine, realm_id)),
+                    reader=QboReader(client, StoredBooks(self._engine, realm_id), believe_deletions=believe_deletions),
                     entities=asked,
                     window=run.window,
                     progress=progress,

@@ -12,7 +12,7 @@ from qbo_pipeline.cli.failures import sentence
 from qbo_pipeline.cli.local import check_answers
 from qbo_pipeline.cli.terminal import Progress, company_option, json_option, print_json, print_table
 from qbo_pipeline.errors import PipelineError, UsageError
-from qbo_pipeline.sync.outcome import Outcome
+from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 
 if TYPE_CHECKING:
     from qbo_pipeline.books import Books
@@ -113,6 +113,7 @@ def _document(company: Company, outcome: Outcome, window: Window) -> dict[str, A
                 "table": each.entity.table.name,
                 "records": each.records,
                 "lines": each.lines,
+                "deleted": each.deleted,
                 "pages": each.pages,
                 "cursor": each.cursor_after.isoformat() if each.cursor_after else None,
                 "unknown_fields": dict(each.drift.unknown),
@@ -126,9 +127,18 @@ def _document(company: Company, outcome: Outcome, window: Window) -> dict[str, A
 def _print(company: Company, outcome: Outcome, window: Window) -> None:
     click.echo(f"\n{company.name} ({company.realm_id}), {window}: {outcome.rows:,} rows, {outcome.calls} API calls\n")
     rows: list[list[object]] = [
-        [each.entity.name, each.records, each.lines or "", "ok" if each.ok else "failed"] for each in outcome.entities
+        [each.entity.name, each.records, each.lines or "", each.deleted or "", _result(each)]
+        for each in outcome.entities
     ]
-    print_table(("entity", "records", "lines", "result"), rows, right=("records", "lines"))
+    print_table(("entity", "records", "lines", "deleted", "result"), rows, right=("records", "lines", "deleted"))
+
+
+def _result(each: EntityOutcome) -> str:
+    if not each.ok:
+        return "failed"
+    if each.unavailable:
+        return "not available"
+    return "not due yet" if each.resting else "ok"
 
 
 @click.command()
@@ -151,15 +161,18 @@ def status(as_json: bool) -> None:
     """Show how every connected company is doing, and what to do next."""
     from qbo_pipeline.books import Books
 
-    rows = [each.as_row() for each in Books().statuses()]
+    books = Books()
+    rows = [each.as_row() for each in books.statuses()]
+    budget = books.budget()
     if as_json:
-        print_json({"companies": rows})
+        print_json({"companies": rows, "calls_this_month": budget.spent, "monthly_call_budget": budget.limit})
     elif not rows:
         click.echo("No company is connected yet: run 'qbo connect' (or 'qbo demo' to look around).")
     else:
         for row in rows:
             click.echo(f"\n{row.pop('name')}\n")
             print_table(("", ""), [[key.replace("_", " "), _said(value)] for key, value in row.items()])
+        click.echo(f"\n{budget}")
 
 
 def _said(value: object) -> str:

@@ -3,12 +3,13 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from qbo_pipeline.defs.partitions import COMPANIES, current_month, key
 from qbo_pipeline.defs.resources import Books
-from qbo_pipeline.defs.sensors import FULL_SYNC, every_month
+from qbo_pipeline.defs.sensors import every_month
 from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.settings import EVENT_BATCHES
 from qbo_pipeline.warehouse.companies import Company
@@ -30,7 +31,7 @@ def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -
         result = defs.resolve_job_def("sync").execute_in_process(
             instance=instance,
             resources={"books": books},
-            run_config={**quiet, **(FULL_SYNC if first else {})},
+            run_config={**quiet, **_sync_config(books, first=first)},
             partition_key=None if first else key(company.partition_key, current_month(datetime.now(UTC))),
             tags={
                 "quickbooks/realm": company.realm_id,
@@ -42,6 +43,13 @@ def sync_now(defs: dg.Definitions, books: Books, company: Company, home: Path) -
     if not result.success:
         failures = "; ".join(_said(event) for event in result.all_events if event.is_step_failure)
         raise PipelineError(f"The sync of {company.name} failed: {failures or 'see its run in Dagster'}")
+
+
+def _sync_config(books: Books, *, first: bool) -> dict[str, Any]:
+    """Read everything the first time. A local QuickBooks begins anew each time: what it lacks is gone."""
+    mode = {"mode": "full"} if first else {}
+    believe = {"believe_deletions": True} if books.settings.environment == "local" else {}
+    return {"ops": {"sync_company": {"config": {**mode, **believe}}}}
 
 
 def _said(event: dg.DagsterEvent) -> str:

@@ -22,15 +22,19 @@ def hourly(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for one run per company that is connected and has had its first load."""
     try:
-        ready = [company for company in books.connected() if company.is_active and company.initial_load_at]
+        ready, connected = books.hourly_companies(), books.connected()
     except PipelineError as error:
         yield dg.SkipReason(str(error))
         return
     # The companies sensor adds a partition within a minute; a run for one that is missing would stop all the others.
     known = set(context.instance.get_dynamic_partitions(str(COMPANIES.name)))
     ready = [company for company in ready if company.partition_key in known]
+    for company in connected:
+        if not company.is_active:
+            context.log.warning("%s needs to be connected again (qbo connect): no sync.", company.partition_key)
     if not ready:
-        yield dg.SkipReason("No company is connected and loaded yet.")
+        waiting = [company for company in connected if company.is_active and company.initial_load_at]
+        yield dg.SkipReason(str(books.budget()) if waiting else "No company is connected and loaded yet.")
     tick = context.scheduled_execution_time
     for company in ready:
         yield dg.RunRequest(

@@ -24,6 +24,9 @@ class SyncConfig(dg.Config):
     mode: str = "auto"
     """auto (the current month: what changed; other months: what was created in them), incremental, or full"""
 
+    believe_deletions: bool = False
+    """Remove however many records QuickBooks no longer has. Without it, more than 20 or a tenth stop their table."""
+
 
 def source_specs() -> list[dg.AssetSpec]:
     """Return the external assets upstream: QuickBooks' own entities, as lineage shows where data comes from."""
@@ -118,10 +121,18 @@ with warnings.catch_warnings():
         def say(progress: EntityOutcome) -> None:
             context.log.info("%s: page %d, %d records so far", progress.entity.name, progress.pages, progress.records)
 
+        if (budget := books.budget()).is_low:
+            context.log.warning("%s", budget)
         context.log.info("Syncing %s: %d entities, %s", chosen.company, len(entities), window)
         try:
             outcome = books.sync(
-                chosen.company, entities, window, run_id=context.run.run_id, trigger="dagster", progress=say
+                chosen.company,
+                entities,
+                window,
+                run_id=context.run.run_id,
+                trigger="dagster",
+                believe_deletions=config.believe_deletions,
+                progress=say,
             )
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
@@ -151,7 +162,7 @@ def _results(
     outcome: Outcome, window: Window, context: dg.AssetExecutionContext, books: Books
 ) -> Iterator[dg.MaterializeResult[None]]:
     for each in outcome.entities:
-        if not each.ok:
+        if not each.ok or each.resting:
             continue
         for table in each.entity.tables:
             if table_key(table) in context.selected_asset_keys:
@@ -167,6 +178,8 @@ def _metadata(
         # Of this company: the partition's own count, and one that its primary key answers.
         "dagster/row_count": dg.MetadataValue.int(books.row_count(table.name, outcome.realm_id)),
         "rows_written": dg.MetadataValue.int(each.rows_of(table.name)),
+        "rows_deleted": dg.MetadataValue.int(each.deleted if table is each.entity.table else 0),
+        "api_calls_of_the_run": dg.MetadataValue.int(outcome.calls),
         "pages": dg.MetadataValue.int(each.pages),
         "window": dg.MetadataValue.text(str(window)),
     }

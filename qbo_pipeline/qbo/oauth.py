@@ -50,7 +50,7 @@ class Grant:
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
-    token_type: str
+    token_type: str = field(repr=False)  # whatever the server put there
     expires_in: int
     refresh_expires_in: int
     refresh_hard_expires_in: int | None

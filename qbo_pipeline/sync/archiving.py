@@ -7,8 +7,10 @@ from itertools import islice
 
 import msgspec
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from qbo_pipeline.catalog import Entity
+from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.deleting import Gone
 from qbo_pipeline.sync.render import render
 from qbo_pipeline.warehouse.deletions import Deletion, archive
@@ -35,9 +37,16 @@ def archive_gone(
     for entity, records in gone.items():
         todo, count = iter(records), 0
         while part := list(islice(todo, _TOGETHER)):
-            with engine.begin() as connection:
-                fence(connection)
-                count += archive(connection, entity, realm_id, _with_images(connection, entity, realm_id, part))
+            try:
+                with engine.begin() as connection:
+                    fence(connection)
+                    count += archive(connection, entity, realm_id, _with_images(connection, entity, realm_id, part))
+            except DBAPIError as error:
+                # Its text may quote a row, so only Postgres' code is kept.
+                raise LoadError(
+                    f"Moving deleted {entity.name} records of company {realm_id} failed with Postgres error "
+                    f"{getattr(error.orig, 'pgcode', None) or 'unknown'}; no cursor moved; the next sync tries again."
+                ) from None
         moved[entity.name] = count
     return moved
 

@@ -17,9 +17,10 @@ from qbo_pipeline.sync.loader import load
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.resources import Reader, Reading
 from qbo_pipeline.sync.scratch import scratch_folder
-from qbo_pipeline.sync.window import INCREMENTAL, Window
-from qbo_pipeline.warehouse.deletions import forget_restored
+from qbo_pipeline.sync.window import INCREMENTAL, Window, these
+from qbo_pipeline.warehouse.deletions import forget_restored, lately_lost
 from qbo_pipeline.warehouse.entity_tables import ensure_tables
+from qbo_pipeline.warehouse.referrers import referring
 
 
 def sync_company(
@@ -37,33 +38,54 @@ def sync_company(
     page. Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
     """
     ensure_tables(engine, tuple(table for entity in entities for table in entity.tables))
-    url = engine.url.render_as_string(hide_password=False)
+    attempt = _Attempt(realm_id, engine, reader, progress)
+    outcome = Outcome(realm_id, attempt.safely(entities, window))
+    # Merged: what named the loser names the winner now, and QuickBooks does not call that a change.
+    if stale := referring(engine, realm_id, lately_lost(engine, realm_id)):
+        names = {entity.name: ids for entity, ids in stale.items()}
+        outcome.add(attempt.safely(tuple(stale), these(names)))
+    return outcome
 
-    def attempt(these: tuple[Entity, ...], *, careful: bool = False) -> list[EntityOutcome]:
+
+class _Attempt:
+    """Tries to read and load entities of one company."""
+
+    def __init__(
+        self, realm_id: str, engine: Engine, reader: Reader, progress: Callable[[EntityOutcome], None]
+    ) -> None:
+        self._realm_id = realm_id
+        self._engine = engine
+        self._reader = reader
+        self._progress = progress
+        self._url = engine.url.render_as_string(hide_password=False)
+
+    def safely(self, entities: tuple[Entity, ...], window: Window) -> list[EntityOutcome]:
+        """Load all entities at once or, where Postgres refuses a value, one by one and carefully."""
+        try:
+            return self._load(entities, window)
+        except LoadError as error:
+            if not error.refused_a_value:
+                raise
+            return [self._alone(entity, window) for entity in entities]
+
+    def _alone(self, entity: Entity, window: Window) -> EntityOutcome:
+        try:
+            return self._load((entity,), window, careful=True)[0]
+        except LoadError as error:
+            return EntityOutcome(entity, error=error)
+
+    def _load(self, entities: tuple[Entity, ...], window: Window, *, careful: bool = False) -> list[EntityOutcome]:
         with scratch_folder() as folder:
-            reading = Reading(realm_id, reader, window, folder, always_careful=careful, progress=progress)
-            outcomes = load(these, reading, url, before_load=lambda: _archive(engine, reading))
-            # Once more: what was read alive a moment before it was found gone came back with the load.
-            _archive(engine, reading)
-            forget_restored(engine, realm_id)
-            return outcomes
+            reading = Reading(
+                self._realm_id, self._reader, window, folder, always_careful=careful, progress=self._progress
+            )
+            outcomes = load(entities, reading, self._url, before_load=lambda: self._archive(reading))
+        # Once more: what was read alive a moment before it was found gone came back with the load.
+        self._archive(reading)
+        forget_restored(self._engine, self._realm_id)
+        return outcomes
 
-    try:
-        return Outcome(realm_id, attempt(entities))
-    except LoadError as error:
-        if not error.refused_a_value:
-            raise
-        return Outcome(realm_id, [_alone(entity, attempt) for entity in entities])
-
-
-def _archive(engine: Engine, reading: Reading) -> None:
-    gone = {entity: records for entity, records in reading.gone.items() if records}
-    for name, count in archive_gone(engine, reading.realm_id, gone).items():
-        reading.outcomes[name].deleted += count
-
-
-def _alone(entity: Entity, attempt: Callable[..., list[EntityOutcome]]) -> EntityOutcome:
-    try:
-        return attempt((entity,), careful=True)[0]
-    except LoadError as error:
-        return EntityOutcome(entity, error=error)
+    def _archive(self, reading: Reading) -> None:
+        gone = {entity: records for entity, records in reading.gone.items() if records}
+        for name, count in archive_gone(self._engine, self._realm_id, gone).items():
+            reading.outcomes[name].deleted += count

@@ -25,7 +25,7 @@ TOGETHER = 100
 BRAKE_ROWS = 20
 BRAKE_SHARE = 0.10
 
-How = Literal["cdc", "full read", "range read"]
+How = Literal["cdc", "full read", "range read", "read by id"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,18 @@ class Outcome:
     #: What QuickBooks sent of late that the catalogue does not know, this sync included.
     known_drift: list[SeenDrift] = field(default_factory=list)
 
+    def add(self, more: list[EntityOutcome]) -> None:
+        """Add what a further read of some entities brought."""
+        known = {each.entity.name: each for each in self.entities}
+        for each in more:
+            first = known.get(each.entity.name)
+            if first is None:
+                self.entities.append(each)
+                continue
+            first.records, first.lines = first.records + each.records, first.lines + each.lines
+            first.pages, first.deleted = first.pages + each.pages, first.deleted + each.deleted
+            first.error = first.error or each.error
+
     @property
     def rows(self) -> int:
         return sum(each.records + each.lines for each in self.entities)

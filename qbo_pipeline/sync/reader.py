@@ -79,6 +79,8 @@ class QboReader:
             raise error
         if since is not None and (captured := self._changes.captured.get(entity.name)) is not None:
             return self._captured(entity, captured, since)
+        if window.mode == "ids":
+            return self._named(entity, window.ids.get(entity.name, frozenset()))
         if entity.singleton:
             return self._only(entity, since)
         if entity.reads == "list":
@@ -130,6 +132,12 @@ class QboReader:
         self._note(entity).problem = reading.problem()
         expected = self._stored.ids(entity, window.since, window.until)
         yield from self._missed(entity, reading, expected, self._stored.ids(entity), "range read")
+
+    def _named(self, entity: Entity, ids: frozenset[str]) -> Iterator[Page]:
+        """Read single records; those that are not there are gone."""
+        live = found_in(entity, still_there(self._client, entity, ids))
+        self._note(entity).gone = gone_of(ids, live, "read by id")
+        yield Page(list(live.values()), None)
 
     def _missed(
         self, entity: Entity, reading: ExactReading, expected: set[str], stored: set[str], how: How

@@ -4,17 +4,19 @@
 * full: everything, whatever the cursor says; moves the cursor.
 * range: what was *created* from ``since`` up to ``until``; stateless, so that a backfill of January can neither skip
   nor repeat anything for the hourly sync. Creation time never moves, so a record stays in its month for good.
+* ids: single records; stateless too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from qbo_pipeline.errors import UsageError
 
-Mode = Literal["incremental", "full", "range"]
+Mode = Literal["incremental", "full", "range", "ids"]
 
 #: How far behind the cursor an incremental read starts. Intuit may show a change a little after the time it stamps on
 #: it; reading ten minutes twice is free (the merge is idempotent), missing a row is not.
@@ -28,6 +30,7 @@ class Window:
     mode: Mode
     since: datetime | None = None
     until: datetime | None = None
+    ids: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def lower_bound(self, cursor: datetime | None) -> datetime | None:
         """Return the time to read from, None for everything."""
@@ -37,9 +40,11 @@ class Window:
 
     @property
     def moves_cursor(self) -> bool:
-        return self.mode != "range"
+        return self.mode in ("incremental", "full")
 
     def __str__(self) -> str:
+        if self.mode == "ids":
+            return f"{sum(map(len, self.ids.values())):,} records by id"
         if self.mode != "range":
             return self.mode
         return f"created {_day(self.since)} to {_day(self.until)}"
@@ -57,6 +62,11 @@ def created_between(since: datetime, until: datetime) -> Window:
     if since >= until:
         raise UsageError(f"The range from {_day(since)} to {_day(until)} is empty: its start must lie before its end.")
     return Window("range", since, until)
+
+
+def these(ids: Mapping[str, Iterable[str]]) -> Window:
+    """Return the window of single records, told by entity name and id; stateless, like a range."""
+    return Window("ids", ids={name: frozenset(each) for name, each in ids.items()})
 
 
 def _day(time: datetime | None) -> str:

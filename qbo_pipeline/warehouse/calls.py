@@ -4,8 +4,39 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import sqlalchemy as sa
+
+#: From this share of the budget on, people are warned.
+LOW = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What was spent of this month's API calls, all companies together: Intuit meters the app, not the company."""
+
+    spent: int
+    limit: int
+
+    @property
+    def is_low(self) -> bool:
+        return self.spent >= LOW * self.limit
+
+    @property
+    def is_spent(self) -> bool:
+        return self.spent >= self.limit
+
+    def __str__(self) -> str:
+        used = f"{self.spent:,} of {self.limit:,} QuickBooks API calls of this month are used"
+        if self.is_spent:
+            return (
+                f"{used}: until the next month every company is synced once a day instead of every hour. "
+                "QBO_MONTHLY_CALL_BUDGET sets the budget."
+            )
+        if self.is_low:
+            return f"{used} ({self.spent / self.limit:.0%}); at 100 % syncs become daily. 'qbo status' shows whose."
+        return f"{used}."
 
 
 class CallLedger:

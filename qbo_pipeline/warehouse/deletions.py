@@ -71,6 +71,23 @@ def forget_restored(engine: sa.Engine, realm_id: str) -> int:
         return sum(_forget(connection, entity, realm_id) for entity in ENTITIES if entity.name in names)
 
 
+def lately_lost(engine: sa.Engine, realm_id: str) -> dict[Entity, set[str]]:
+    """Return list entries that were found gone within a day. They are made inactive, not deleted: these were merged."""
+    names = {entity.name: entity for entity in ENTITIES if entity.active}
+    lost: dict[Entity, set[str]] = {}
+    with engine.connect() as connection:
+        rows = connection.execute(
+            sa.text(
+                "SELECT entity, id FROM quickbooks.deleted_records WHERE realm_id = :realm_id "
+                "AND entity = ANY(:names) AND detected_at > now() - interval '1 day'"
+            ),
+            {"realm_id": realm_id, "names": list(names)},
+        )
+        for row in rows:
+            lost.setdefault(names[row.entity], set()).add(row.id)
+    return lost
+
+
 def deleted_count(engine: sa.Engine, realm_id: str, entities: Iterable[Entity]) -> dict[str, int]:
     """Return how many records of each entity are in the archive."""
     with engine.connect() as connection:

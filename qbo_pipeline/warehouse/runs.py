@@ -77,6 +77,15 @@ class RunLog:
                 },
             )
 
+    def has_started_within(self, realm_id: str, age: dt.timedelta) -> bool:
+        """Say whether a sync of the company began so lately."""
+        with self._engine.connect() as connection:
+            statement = (
+                "SELECT EXISTS (SELECT 1 FROM quickbooks.sync_runs WHERE realm_id = :realm_id "
+                "AND started_at > now() - :age)"
+            )
+            return bool(connection.execute(sa.text(statement), {"realm_id": realm_id, "age": age}).scalar_one())
+
     def latest(self, realm_id: str, limit: int = 1) -> list[SyncRun]:
         """Return the newest runs of a company, newest first."""
         with self._engine.connect() as connection:

@@ -16,7 +16,7 @@ from qbo_pipeline.cli import main
 from qbo_pipeline.errors import UnavailableError, UsageError
 from qbo_pipeline.sync.reader import QboReader
 from qbo_pipeline.sync.render import canonical, comparable
-from qbo_pipeline.sync.window import FULL, INCREMENTAL
+from qbo_pipeline.sync.window import INCREMENTAL
 from qbo_pipeline.warehouse.companies import Company
 from qbo_pipeline.warehouse.stored import StoredBooks
 from tests.support.oracle import differences
@@ -101,7 +101,7 @@ def test_the_rates_of_a_currency_switched_on_later_are_read_from_their_start(
     assert agrees(books, quickbooks)
 
 
-def test_templates_follow_their_edits_and_tax_classifications_are_read_seldom(
+def test_templates_follow_their_edits_and_a_list_that_is_named_is_read_whole(
     books: Books, quickbooks: Sandbox, company: Company
 ) -> None:
     sync(books)
@@ -112,12 +112,10 @@ def test_templates_follow_their_edits_and_tax_classifications_are_read_seldom(
     assert {each.entity.name: each.records for each in sync(books).entities} == {
         "ExchangeRate": 0,
         "RecurringTransaction": 1,
-        "TaxClassification": 0,
+        "TaxClassification": 6,
         "Attachable": 0,
     }
-    assert not [call for call in quickbooks.calls() if "taxclassification" in call["path"]]
     assert agrees(books, quickbooks)
-    assert sync(books, LIST, window=FULL).entities[0].records == 6
 
 
 @pytest.mark.parametrize("how", ["5020", "5030", "unsupported", "unknown"])

@@ -62,6 +62,8 @@ def test_new_fields_and_values_turn_a_check_yellow_and_stop_nothing(
 
     quiet = checks(run(books, instance, partition_key=this_month(company)))
     assert not quiet["invoices"].passed, "an hour without changes does not make the field known"
+    quickbooks.tell("/clock", {"advance_seconds": 3600})
+    run(books, instance, partition_key=this_month(company))
     with books.database.begin() as connection:
         connection.execute(sa.text("UPDATE quickbooks.schema_drift SET last_seen_at = now() - interval '31 days'"))
     later = checks(run(books, instance, partition_key=this_month(company)))

@@ -248,3 +248,18 @@ def test_an_empty_answer_empties_no_table(loaded: Books, quickbooks: Sandbox) ->
     assert isinstance(failed.error, SuspiciousDeletionsError)
     quickbooks.tell("/faults", method="DELETE")
     assert differences(loaded.database, REALM, quickbooks.truth()) == []
+
+
+@pytest.mark.parametrize("touching", [False, True])
+def test_after_a_merge_transactions_name_the_winner(loaded: Books, quickbooks: Sandbox, touching: bool) -> None:
+    quickbooks.tell("/settings", {"merge_touches_transactions": touching})
+    named = Counter(each["CustomerRef"]["value"] for each in quickbooks.truth()["Invoice"].values())
+    (loser, invoices), (winner, _) = named.most_common(2)
+    quickbooks.edit({"op": "merge", "entity": "Customer", "id": loser, "into": winner})
+    outcome = sync(loaded)
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+    (changed,) = (each for each in outcome.entities if each.entity.name == "Invoice")
+    assert changed.records >= invoices
+    assert calls(quickbooks)["cdc"] == 1
+    sync(loaded)
+    assert calls(quickbooks) == {"cdc": 1, "query TimeActivity": 1}, "once everything names the winner, nothing is left"

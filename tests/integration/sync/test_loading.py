@@ -161,7 +161,7 @@ def test_a_database_that_is_away_is_no_reason_to_read_everything_again(
 ) -> None:
     """Reading is metered: only a value that Postgres refuses is worth a second look, entity by entity."""
 
-    def away(*_: Any) -> Any:
+    def away(*_: Any, **__: Any) -> Any:
         raise LoadError("Postgres error 57P01")
 
     monkeypatch.setattr("qbo_pipeline.sync.company.load", away)
