@@ -44,16 +44,17 @@ def reference() -> str:
 def _page() -> Iterator[str]:
     yield _INTRODUCTION
     for group, title in GROUPS.items():
-        found = [*(t for entity in _of(group) for t in entity.tables), *_views_of(group)]
-        names = ", ".join(f"[{each.name}](#{each.name})" for each in found)
+        names = ", ".join(f"[{t.name}](#{t.name})" for entity in _of(group) for t in entity.tables)
         yield f"- {title}: {names}"
+    yield f"- Lists inside records, as views: {', '.join(f'[{view.name}](#{view.name})' for view in VIEWS)}"
     for group, title in GROUPS.items():
         yield f"\n## {title}\n"
         for entity in _of(group):
             for table in entity.tables:
                 yield from _table(table, entity)
-        for view in _views_of(group):
-            yield from _view(view)
+    yield "\n## Lists inside records\n"
+    for view in VIEWS:
+        yield from _view(view)
     yield _CHANGES.rstrip() + "\n"
 
 
@@ -69,10 +70,6 @@ def _table(table: Table, entity: Entity) -> Iterator[str]:
     for sentence in _line_changes(entity) if table is entity.line_table else _record_changes(entity):
         yield f"- {sentence}"
     yield from _columns(table.columns)
-
-
-def _views_of(group: str) -> list[View]:
-    return [view for view in VIEWS if view.group == group]
 
 
 def _view(view: View) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 
 from qbo_pipeline.catalog.columns import Column, columns_of
-from qbo_pipeline.catalog.entities import REALM, Entity, Group, Table
+from qbo_pipeline.catalog.entities import REALM, Entity, Table
 from qbo_pipeline.catalog.fields import ABSENT, Flag, Number, Ref, Text, TypedRef
 
 
@@ -113,7 +113,6 @@ class View:
 
     name: str
     entry: type[msgspec.Struct]
-    group: Group
     lists: tuple[tuple[str, ...], ...]
     in_lines: bool = False  #: lines have such a list too
     prefix: str = ""  #: what column names go without: a member of the entry that holds nearly everything
@@ -149,16 +148,15 @@ class View:
 
 
 VIEWS: tuple[View, ...] = (
-    View("linked_txns", LinkedTxn, "accounting", (("LinkedTxn",),), in_lines=True),
-    View("tax_lines", TaxLine, "taxes", (("TxnTaxDetail", "TaxLine"),), prefix="tax_line_detail_"),
-    View("custom_fields", CustomField, "company", (("CustomField",),), in_lines=True),
-    View("attachable_refs", AttachableRef, "company", (("AttachableRef",),)),
-    View("item_group_lines", ItemGroupLine, "sales", (("ItemGroupDetail", "ItemGroupLine"),)),
+    View("linked_txns", LinkedTxn, (("LinkedTxn",),), in_lines=True),
+    View("tax_lines", TaxLine, (("TxnTaxDetail", "TaxLine"),), prefix="tax_line_detail_"),
+    View("custom_fields", CustomField, (("CustomField",),), in_lines=True),
+    View("attachable_refs", AttachableRef, (("AttachableRef",),)),
+    View("item_group_lines", ItemGroupLine, (("ItemGroupDetail", "ItemGroupLine"),)),
     View(
         "tax_code_rates",
         TaxRateDetail,
-        "taxes",
         tuple((name, "TaxRateDetail") for name in ("SalesTaxRateList", "PurchaseTaxRateList", "AdjustmentTaxRateList")),
     ),
-    View("tax_rate_history", EffectiveTaxRate, "taxes", (("EffectiveTaxRate",),)),
+    View("tax_rate_history", EffectiveTaxRate, (("EffectiveTaxRate",),)),
 )

@@ -54,7 +54,7 @@ def view_specs() -> list[dg.AssetSpec]:
             table_key(view),
             deps=sorted({table_key(branch.table) for branch in view.branches(ENTITIES)}),
             description=view.description,
-            group_name=view.group,
+            group_name="lists",
             kinds={"postgres", "view"},
             owners=["team:finance-data"],
             metadata={
