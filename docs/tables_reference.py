@@ -8,6 +8,7 @@ from pathlib import Path
 from qbo_pipeline.catalog import ENTITIES, GROUPS, SCHEMA, Entity, Table
 from qbo_pipeline.catalog.columns import Column
 from qbo_pipeline.catalog.views import VIEWS, View
+from qbo_pipeline.warehouse.tables import deleted_records
 
 PAGE = Path(__file__).with_name("tables.md")
 
@@ -55,7 +56,21 @@ def _page() -> Iterator[str]:
     yield "\n## Lists inside records\n"
     for view in VIEWS:
         yield from _view(view)
+    yield "\n## Deleted records\n"
+    yield from _archive()
     yield _CHANGES.rstrip() + "\n"
+
+
+def _archive() -> Iterator[str]:
+    yield f"### {deleted_records.name}\n"
+    yield f"{deleted_records.comment}\n"
+    yield "- One row per record; it goes when QuickBooks has the record again."
+    yield f"- Primary key: {', '.join(f'`{column.name}`' for column in deleted_records.primary_key)}"
+    yield "\n| Column | Type | Meaning |\n|---|---|---|"
+    for column in deleted_records.columns:
+        kind = {"TIMESTAMP": "timestamptz", "VARCHAR(50)": "text"}.get(str(column.type), str(column.type).lower())
+        yield f"| `{column.name}` | {kind} | {column.comment or ''} |"
+    yield ""
 
 
 def _of(group: str) -> list[Entity]:

@@ -12,10 +12,10 @@ from qbo_pipeline.defs.jobs import refresh_tokens, sync
 from qbo_pipeline.defs.resources import Books
 from qbo_pipeline.defs.schedules import hourly
 from qbo_pipeline.defs.sensors import companies, token_freshness
-from qbo_pipeline.defs.tables import quickbooks_tables, source_specs, view_specs
+from qbo_pipeline.defs.tables import archive_spec, quickbooks_tables, source_specs, view_specs
 
 defs = dg.Definitions(
-    assets=[*source_specs(), quickbooks_tables, *view_specs(), connected_companies, tokens],
+    assets=[*source_specs(), quickbooks_tables, *view_specs(), archive_spec(), connected_companies, tokens],
     jobs=[sync, refresh_tokens],
     schedules=[hourly],
     sensors=[companies, token_freshness],

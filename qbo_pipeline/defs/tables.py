@@ -16,6 +16,7 @@ from qbo_pipeline.defs.resources import Books
 from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, created_between
+from qbo_pipeline.warehouse.tables import deleted_records
 
 
 class SyncConfig(dg.Config):
@@ -64,6 +65,18 @@ def view_specs() -> list[dg.AssetSpec]:
         )
         for view in VIEWS
     ]
+
+
+def archive_spec() -> dg.AssetSpec:
+    """Return the archive of deleted records: every sync writes it, whatever tables it is for."""
+    return dg.AssetSpec(
+        [SCHEMA, deleted_records.name],
+        description=str(deleted_records.comment),
+        group_name="lists",
+        kinds={"postgres"},
+        owners=["team:finance-data"],
+        metadata={"dagster/table_name": f"{SCHEMA}.{deleted_records.name}"},
+    )
 
 
 def _column_schema(columns: tuple[Column, ...], key: tuple[str, ...]) -> dg.TableSchema:
@@ -118,8 +131,18 @@ with warnings.catch_warnings():
             entity for entity in ENTITIES if any(table_key(t) in context.selected_asset_keys for t in entity.tables)
         )
 
+        begun: set[str] = set()
+
         def say(progress: EntityOutcome) -> None:
-            context.log.info("%s: page %d, %d records so far", progress.entity.name, progress.pages, progress.records)
+            begun.add(progress.entity.name)
+            context.log.info(
+                "%s (%d of %d): page %d, %d records so far",
+                progress.entity.name,
+                len(begun),
+                len(entities),
+                progress.pages,
+                progress.records,
+            )
 
         if (budget := books.budget()).is_low:
             context.log.warning("%s", budget)

@@ -17,7 +17,7 @@ from qbo_pipeline.sync.loader import load
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.resources import Reader, Reading
 from qbo_pipeline.sync.scratch import scratch_folder
-from qbo_pipeline.sync.window import INCREMENTAL, Window, these
+from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, these
 from qbo_pipeline.warehouse.deletions import forget_restored, lately_lost
 from qbo_pipeline.warehouse.entity_tables import ensure_tables
 from qbo_pipeline.warehouse.referrers import referring
@@ -40,11 +40,22 @@ def sync_company(
     ensure_tables(engine, tuple(table for entity in entities for table in entity.tables))
     attempt = _Attempt(realm_id, engine, reader, progress)
     outcome = Outcome(realm_id, attempt.safely(entities, window))
-    # Merged: what named the loser names the winner now, and QuickBooks does not call that a change.
-    if stale := referring(engine, realm_id, lately_lost(engine, realm_id)):
-        names = {entity.name: ids for entity, ids in stale.items()}
-        outcome.add(attempt.safely(tuple(stale), these(names)))
+    _follow_merges(engine, attempt, outcome)
     return outcome
+
+
+def _follow_merges(engine: Engine, attempt: _Attempt, outcome: Outcome) -> None:
+    """Read again what a merge changed: what named the loser names the winner now, whose balance is both's.
+
+    QuickBooks need not call either a change. List entries are made inactive, not deleted: one that is gone was merged.
+    """
+    merged = {each.entity for each in outcome.entities if each.entity.active and each.deleted}
+    lost = lately_lost(engine, outcome.realm_id)
+    if stale := referring(engine, outcome.realm_id, lost):
+        merged |= lost.keys()
+        outcome.add(attempt.safely(tuple(stale), these({entity.name: ids for entity, ids in stale.items()})))
+    if merged:
+        outcome.add(attempt.safely(tuple(merged), FULL))
 
 
 class _Attempt:

@@ -39,7 +39,7 @@ class Rights:
 
 def readable() -> tuple[str, ...]:
     """Return the names of what analysts may read."""
-    return (*(table.name for table in tables()), *(view.name for view in VIEWS))
+    return (*(table.name for table in tables()), *(view.name for view in VIEWS), "deleted_records")
 
 
 def grant(engine: sa.Engine, role: str, names: Iterable[str] | None = None) -> Rights:

@@ -165,11 +165,13 @@ schema_drift = sa.Table(
 deleted_records = sa.Table(
     "deleted_records",
     metadata,
-    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("realm_id", sa.String(50), primary_key=True, comment="QuickBooks company the record belonged to."),
     sa.Column("entity", sa.Text, primary_key=True, comment="The entity, as QuickBooks calls it."),
     sa.Column("id", sa.Text, primary_key=True, comment="The record's id."),
     sa.Column("deleted_at", sa.TIMESTAMP(timezone=True), comment="When, as QuickBooks says; empty if it does not."),
-    sa.Column("detected_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column(
+        "detected_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW, comment="When we noticed."
+    ),
     sa.Column("detected_by", sa.Text, nullable=False, comment="cdc, full read, range read or read by id."),
     sa.Column("record", JSONB, comment="Its last image, in QuickBooks' JSON; empty if it was never seen alive."),
     comment="Records QuickBooks no longer has; they are in no other table.",
