@@ -192,7 +192,7 @@ class Books:
         progress: Callable[[EntityOutcome], None] = lambda _: None,
         on_wait: Callable[[str], None] = lambda _: None,
     ) -> Outcome:
-        """Sync one company, holding its lock, and record the run and its calls.
+        """Sync one company, holding its lease, and record the run and its calls.
 
         Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
         ``believe_deletions`` removes however many records QuickBooks no longer has: a person has looked.

@@ -39,6 +39,13 @@ class BusyError(PipelineError):
     """Somebody else holds what we need (a company, a token); the text says who, and since when."""
 
 
+class LeaseLostError(PipelineError):
+    """Another took over the company we were writing, because we had not been heard of; what we wrote since is nothing.
+
+    The text says who it was and when.
+    """
+
+
 class QboError(PipelineError):
     """Any QuickBooks failure. Quote ``intuit_tid`` to Intuit support.
 

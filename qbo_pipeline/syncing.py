@@ -1,4 +1,4 @@
-"""A sync with everything around it: the company's lock, what need not be asked for, the records of the run.
+"""A sync with everything around it: the company's lease, what need not be asked for, the records of the run.
 
 ``sync/`` reads and loads; here is what makes that an event: who may run, and what is known about it afterwards.
 """
@@ -62,7 +62,7 @@ class Syncer:
         progress: Callable[[EntityOutcome], None] = lambda _: None,
         on_wait: Callable[[str], None] = lambda _: None,
     ) -> Outcome:
-        """Sync one company, holding its lock, and record the run and its calls.
+        """Sync one company, holding its lease, and record the run and its calls.
 
         Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
         """
@@ -70,7 +70,7 @@ class Syncer:
         from qbo_pipeline.sync.reader import QboReader
         from qbo_pipeline.warehouse.availability import AvailabilityLog
         from qbo_pipeline.warehouse.companies import CompanyStore
-        from qbo_pipeline.warehouse.locks import company_lock
+        from qbo_pipeline.warehouse.leases import company_lease
         from qbo_pipeline.warehouse.polls import PollLog
         from qbo_pipeline.warehouse.runs import RunLog
         from qbo_pipeline.warehouse.stored import StoredBooks
@@ -84,17 +84,22 @@ class Syncer:
         asked = tuple(each for each in run.entities if each.name not in lacking and each.name not in resting)
         calls: Counter[str] = Counter()
         client = self._client_of(run.company, lambda call: calls.update([call.kind]))
-        with company_lock(self._engine, realm_id, f"{run.trigger} {run.id[:8]}", on_wait=on_wait):
+        with company_lease(self._engine, realm_id, f"{run.trigger} {run.id[:8]}", on_wait=on_wait) as lease:
             RunLog(self._engine).start(run.id, realm_id, trigger=run.trigger, mode=str(run.window))
+            stored = StoredBooks(self._engine, realm_id)
             try:
-                outcome = sync_company(
-                    realm_id,
-                    engine=self._engine,
-                    reader=QboReader(client, StoredBooks(self._engine, realm_id), believe_deletions=believe_deletions),
-                    entities=asked,
-                    window=run.window,
-                    progress=progress,
-                )
+                with lease.guard():
+                    outcome = sync_company(
+                        realm_id,
+                        engine=self._engine,
+                        reader=QboReader(client, stored, believe_deletions=believe_deletions),
+                        entities=asked,
+                        window=run.window,
+                        progress=progress,
+                        fence=lease.fence,
+                    )
+                if outcome.failed:
+                    lease.check()  # entities that fail one by one may all have failed for want of it
             except BaseException as error:
                 shown = str(error) if isinstance(error, PipelineError) else type(error).__name__
                 self._record(run, calls, status="failed", error=shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.deleting import Gone
+from qbo_pipeline.sync.destination import Fence
 from qbo_pipeline.sync.render import render
 from qbo_pipeline.warehouse.deletions import Deletion, archive
 from qbo_pipeline.warehouse.entity_rows import stored_records
@@ -27,7 +28,7 @@ def archive_gone(
     realm_id: str,
     gone: Mapping[Entity, Sequence[Gone]],
     *,
-    fence: Callable[[Connection], None] = lambda _: None,
+    fence: Fence | None = None,
 ) -> dict[str, int]:
     """Move every record that is gone out of its tables; return how many rows left, by entity.
 
@@ -39,7 +40,8 @@ def archive_gone(
         while part := list(islice(todo, _TOGETHER)):
             try:
                 with engine.begin() as connection:
-                    fence(connection)
+                    if fence is not None:
+                        fence(connection.connection.cursor())
                     count += archive(connection, entity, realm_id, _with_images(connection, entity, realm_id, part))
             except DBAPIError as error:
                 # Its text may quote a row, so only Postgres' code is kept.

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from qbo_pipeline.catalog import ENTITIES, Entity
 from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.archiving import archive_gone
+from qbo_pipeline.sync.destination import Fence
 from qbo_pipeline.sync.loader import load
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.resources import Reader, Reading
@@ -31,14 +32,16 @@ def sync_company(
     entities: tuple[Entity, ...] = ENTITIES,
     window: Window = INCREMENTAL,
     progress: Callable[[EntityOutcome], None] = lambda _: None,
+    fence: Fence | None = None,
 ) -> Outcome:
     """Bring ``entities`` of one company up to date and return what happened to each.
 
-    The caller holds the company's lock: two syncs of one company must not overlap. ``progress`` is called after every
-    page. Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
+    The caller holds the company's lease: two syncs of one company must not overlap; ``fence`` sees to it inside every
+    transaction. ``progress`` is called after every page. Failures of single entities are in the outcome; what makes any
+    sync impossible is raised (PipelineError).
     """
     ensure_tables(engine, tuple(table for entity in entities for table in entity.tables))
-    attempt = _Attempt(realm_id, engine, reader, progress)
+    attempt = _Attempt(realm_id, engine, reader, progress, fence)
     outcome = Outcome(realm_id, attempt.safely(entities, window))
     _follow_merges(engine, attempt, outcome)
     return outcome
@@ -62,12 +65,18 @@ class _Attempt:
     """Tries to read and load entities of one company."""
 
     def __init__(
-        self, realm_id: str, engine: Engine, reader: Reader, progress: Callable[[EntityOutcome], None]
+        self,
+        realm_id: str,
+        engine: Engine,
+        reader: Reader,
+        progress: Callable[[EntityOutcome], None],
+        fence: Fence | None,
     ) -> None:
         self._realm_id = realm_id
         self._engine = engine
         self._reader = reader
         self._progress = progress
+        self._fence = fence
         self._url = engine.url.render_as_string(hide_password=False)
 
     def safely(self, entities: tuple[Entity, ...], window: Window) -> list[EntityOutcome]:
@@ -90,7 +99,7 @@ class _Attempt:
             reading = Reading(
                 self._realm_id, self._reader, window, folder, always_careful=careful, progress=self._progress
             )
-            outcomes = load(entities, reading, self._url, before_load=lambda: self._archive(reading))
+            outcomes = load(entities, reading, self._url, before_load=lambda: self._archive(reading), fence=self._fence)
         # Once more: what was read alive a moment before it was found gone came back with the load.
         self._archive(reading)
         forget_restored(self._engine, self._realm_id)
@@ -98,5 +107,5 @@ class _Attempt:
 
     def _archive(self, reading: Reading) -> None:
         gone = {entity: records for entity, records in reading.gone.items() if records}
-        for name, count in archive_gone(self._engine, self._realm_id, gone).items():
+        for name, count in archive_gone(self._engine, self._realm_id, gone, fence=self._fence).items():
             reading.outcomes[name].deleted += count

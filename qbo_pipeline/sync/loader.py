@@ -15,14 +15,19 @@ from sqlalchemy.engine import make_url
 
 from qbo_pipeline.catalog import SCHEMA, Entity
 from qbo_pipeline.errors import LoadError
-from qbo_pipeline.sync.destination import exact_postgres
+from qbo_pipeline.sync.destination import Fence, exact_postgres
 from qbo_pipeline.sync.outcome import EntityOutcome
 from qbo_pipeline.sync.resources import Reading, books, staging_schema
 from qbo_pipeline.sync.scratch import scratch_folder
 
 
 def load(
-    entities: tuple[Entity, ...], reading: Reading, database_url: str, *, before_load: Callable[[], None]
+    entities: tuple[Entity, ...],
+    reading: Reading,
+    database_url: str,
+    *,
+    before_load: Callable[[], None],
+    fence: Fence | None = None,
 ) -> list[EntityOutcome]:
     """Read ``entities`` and merge what was read; return what happened to each.
 
@@ -39,6 +44,7 @@ def load(
             destination=exact_postgres(
                 credentials=make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False),
                 staging_dataset_name_layout=f"%s_staging_{reading.realm_id}",
+                fence=fence,
             ),
         )
         try:

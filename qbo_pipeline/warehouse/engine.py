@@ -158,10 +158,10 @@ def _parse(url: str) -> sa.URL:
 def _for_neon(url: sa.URL) -> sa.URL:
     host = url.host or ""
     if "-pooler." in host:
-        # Its transaction pooling breaks what lives in a session: advisory locks, and Dagster's LISTEN/NOTIFY.
+        # Its transaction pooling breaks what lives in a session: Dagster's LISTEN/NOTIFY, and dlt's search path.
         direct = host.replace("-pooler.", ".", 1)
         raise SettingsError(
-            f"DATABASE_URL names a pooled endpoint ({host}), on which session locks do not work: use the direct host "
+            f"DATABASE_URL names a pooled endpoint ({host}), on which Dagster does not work: use the direct host "
             f"{direct} instead."
         )
     if host.endswith(".neon.tech") and "sslmode" not in url.query:

@@ -188,6 +188,24 @@ polls = sa.Table(
 )
 
 
+company_leases = sa.Table(
+    "company_leases",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("holder", sa.Text, comment="Who writes the company's books, or wrote them last: what, where, process."),
+    sa.Column(
+        "epoch",
+        sa.BigInteger,
+        nullable=False,
+        server_default=_ZERO,
+        comment="Plus one with every claim: a late holder is recognised by its old number and can write nothing.",
+    ),
+    sa.Column("acquired_at", sa.TIMESTAMP(timezone=True), comment="When the holder claimed the company."),
+    sa.Column("until", sa.TIMESTAMP(timezone=True), comment="After this another may claim. Empty: nobody holds it."),
+    comment="Who may write the books of a company: one row each, renewed while a sync runs.",
+)
+
+
 def comment_statements(*, owned_only: bool) -> str:
     """Return COMMENT ON statements for all our tables, without those that are other programs' too if ``owned_only``."""
     statements = []

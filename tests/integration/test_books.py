@@ -18,7 +18,7 @@ from qbo_pipeline.settings import Settings
 from qbo_pipeline.sync.render import canonical
 from qbo_pipeline.sync.window import FULL, created_between
 from qbo_pipeline.warehouse.companies import Company
-from qbo_pipeline.warehouse.locks import company_lock
+from qbo_pipeline.warehouse.leases import company_lease
 from tests.support.oracle import differences
 from tests.support.quickbooks import REALM, Sandbox
 
@@ -241,7 +241,7 @@ def test_a_revoked_consent_asks_for_a_person_and_keeps_the_data(
 
 def test_two_syncs_of_one_company_wait_for_each_other(books: Books, company: Company) -> None:
     waited: list[str] = []
-    with company_lock(books.engine, REALM, "somebody else"):
+    with company_lease(books.engine, REALM, "somebody else"):
         import threading
 
         thread = threading.Thread(target=lambda: sync(books, INVOICE, on_wait=waited.append))
@@ -256,9 +256,9 @@ def test_two_syncs_of_one_company_wait_for_each_other(books: Books, company: Com
 
 def test_a_busy_company_is_given_up_with_the_name_of_who_holds_it(books: Books, company: Company) -> None:
     with (
-        company_lock(books.engine, REALM, "the nightly backfill"),
+        company_lease(books.engine, REALM, "the nightly backfill"),
         pytest.raises(BusyError, match="nightly backfill"),
-        company_lock(books.engine, REALM, "me", timeout_seconds=0),
+        company_lease(books.engine, REALM, "me", timeout_seconds=0),
     ):
         pass
 

@@ -1,16 +1,13 @@
-"""The record of runs, the ledger of API calls, and the lock that lets one writer at a time at a company."""
+"""The record of runs, and the ledger of API calls."""
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
 
-import pytest
 import sqlalchemy as sa
 
-from qbo_pipeline.errors import BusyError
 from qbo_pipeline.warehouse.calls import CallLedger
-from qbo_pipeline.warehouse.locks import company_lock
 from qbo_pipeline.warehouse.runs import RunLog
 
 
@@ -61,52 +58,3 @@ def test_counting_from_six_threads_loses_no_call(engine: sa.Engine) -> None:
     for thread in threads:
         thread.join()
     assert ledger.month() == {"query": 60, "read": 60}
-
-
-def test_one_writer_at_a_time_and_the_others_are_told_who(engine: sa.Engine) -> None:
-    told: list[str] = []
-    clock = [0.0]
-
-    def pause(seconds: float) -> None:
-        clock[0] += 100
-
-    with company_lock(engine, "9130", "hourly sync"):
-        with company_lock(engine, "9140", "another company"):
-            pass
-        with (
-            pytest.raises(
-                BusyError, match=r"Company 9130 is being written by qbo: hourly sync \(process \d+\) since .*UTC"
-            ),
-            company_lock(engine, "9130", "me", on_wait=told.append, sleep=pause, monotonic=lambda: clock[0]),
-        ):
-            pytest.fail("two writers at once")
-    assert len(told) == 1
-    assert "hourly sync" in told[0]
-    with company_lock(engine, "9130", "me", sleep=lambda _: pytest.fail("the lock was not given back")):
-        pass
-
-
-def test_who_waits_gets_its_turn(engine: sa.Engine) -> None:
-    waiting, entered = threading.Event(), threading.Event()
-
-    def second() -> None:
-        with company_lock(engine, "9130", "second", on_wait=lambda _: waiting.set()):
-            entered.set()
-
-    thread = threading.Thread(target=second)
-    with company_lock(engine, "9130", "first"):
-        thread.start()
-        assert waiting.wait(60)
-        assert not entered.is_set()
-    thread.join(60)
-    assert entered.is_set()
-
-
-def test_a_holder_that_dies_lets_go(engine: sa.Engine) -> None:
-    with company_lock(engine, "9130", "doomed"):
-        with engine.connect() as connection:
-            connection.execute(
-                sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'qbo: doomed'")
-            )
-        with company_lock(engine, "9130", "heir"):
-            pass
