@@ -66,10 +66,10 @@ def _archive() -> Iterator[str]:
     yield f"{deleted_records.comment}\n"
     yield "- One row per record; it goes when QuickBooks has the record again."
     yield f"- Primary key: {', '.join(f'`{column.name}`' for column in deleted_records.primary_key)}"
-    yield "\n| Column | Type | Meaning |\n|---|---|---|"
+    yield "\n| Column | Type | Field | Meaning |\n|---|---|---|---|"
     for column in deleted_records.columns:
         kind = {"TIMESTAMP": "timestamptz", "VARCHAR(50)": "text"}.get(str(column.type), str(column.type).lower())
-        yield f"| `{column.name}` | {kind} | {column.comment or ''} |"
+        yield f"| `{column.name}` | {kind} |  | {column.comment or ''} |"
     yield ""
 
 

@@ -18,6 +18,7 @@ from qbo_pipeline.errors import UsageError, WarehouseError
 from qbo_pipeline.warehouse.changing import changing_tables
 from qbo_pipeline.warehouse.legacy import refuse_strangers
 from qbo_pipeline.warehouse.relations import relations
+from qbo_pipeline.warehouse.tables import deleted_records
 
 # What stands in the schema, and whether the role may read it, however it came by that right. The right to use the
 # schema is left out of it: we have just given it.
@@ -39,7 +40,11 @@ class Rights:
 
 def readable() -> tuple[str, ...]:
     """Return the names of what analysts may read."""
-    return (*(table.name for table in tables()), *(view.name for view in VIEWS), "deleted_records")
+    return (*_books(), deleted_records.name)
+
+
+def _books() -> tuple[str, ...]:
+    return (*(table.name for table in tables()), *(view.name for view in VIEWS))
 
 
 def grant(engine: sa.Engine, role: str, names: Iterable[str] | None = None) -> Rights:
@@ -56,7 +61,7 @@ def grant(engine: sa.Engine, role: str, names: Iterable[str] | None = None) -> R
                 f"The database has no role {role!r}: make it with CREATE ROLE {quote(role)} LOGIN PASSWORD '…', then "
                 "run this again."
             )
-        refuse_strangers(connection, readable())
+        refuse_strangers(connection, _books())
         found = relations(connection, SCHEMA, wanted)
         there = tuple(name for name in wanted if name in found)
         for what in (f'USAGE ON SCHEMA "{SCHEMA}"', *(f'SELECT ON "{SCHEMA}"."{name}"' for name in there)):

@@ -134,6 +134,7 @@ def test_a_table_of_a_later_version_is_covered_once_it_is_run_again(
         "preferences",
         "attachables",
         *(view.name for view in VIEWS),
+        "deleted_records",
     }
 
 
