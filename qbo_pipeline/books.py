@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from qbo_pipeline.qbo.environments import Environment
     from qbo_pipeline.qbo.oauth import OAuthClient
     from qbo_pipeline.status import CompanyStatus
+    from qbo_pipeline.sync.comparison import Reconciliation
     from qbo_pipeline.tokens import TokenKeeper
     from qbo_pipeline.warehouse.analysts import Rights
     from qbo_pipeline.warehouse.calls import Budget
@@ -206,6 +207,33 @@ class Books:
         run = new_run(self.company(word), entities, window, trigger=trigger, run_id=run_id)
         return Syncer(self.engine, self._client_of).sync(
             run, believe_deletions=believe_deletions, progress=tell, on_wait=on_wait
+        )
+
+    def reconcile(
+        self,
+        word: str | None,
+        entities: tuple[Entity, ...] = ENTITIES,
+        *,
+        trigger: str,
+        run_id: str | None = None,
+        sample: int = 0,
+        full: bool = False,
+        believe_deletions: bool = False,
+        progress: Callable[[EntityOutcome], None] = lambda _: None,
+        step: Callable[[str], None] = lambda _: None,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> Reconciliation:
+        """Compare one company with QuickBooks and repair what differs (``Syncer.reconcile`` says how close)."""
+        from qbo_pipeline.syncing import Syncer, new_run
+
+        return Syncer(self.engine, self._client_of).reconcile(
+            new_run(self.company(word), entities, INCREMENTAL, trigger=trigger, run_id=run_id),
+            sample=sample,
+            full=full,
+            believe_deletions=believe_deletions,
+            progress=progress,
+            step=step,
+            on_wait=on_wait,
         )
 
     def show(self, entity: Entity, record_id: str, word: str | None) -> dict[str, Any]:

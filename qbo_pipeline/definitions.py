@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import dagster as dg
 
+from qbo_pipeline.defs.checks import book_checks
 from qbo_pipeline.defs.companies import connected_companies, tokens
-from qbo_pipeline.defs.jobs import refresh_tokens, sync
+from qbo_pipeline.defs.jobs import reconcile, refresh_tokens, sync
+from qbo_pipeline.defs.reconcile import reconciliations
 from qbo_pipeline.defs.resources import Books
-from qbo_pipeline.defs.schedules import hourly
+from qbo_pipeline.defs.schedules import daily, hourly
 from qbo_pipeline.defs.sensors import companies, token_freshness
 from qbo_pipeline.defs.tables import archive_spec, quickbooks_tables, source_specs, view_specs
 
 defs = dg.Definitions(
-    assets=[*source_specs(), quickbooks_tables, *view_specs(), archive_spec(), connected_companies, tokens],
-    jobs=[sync, refresh_tokens],
-    schedules=[hourly],
+    assets=[
+        *source_specs(),
+        quickbooks_tables,
+        *view_specs(),
+        archive_spec(),
+        connected_companies,
+        tokens,
+        reconciliations,
+    ],
+    asset_checks=[book_checks],
+    jobs=[sync, reconcile, refresh_tokens],
+    schedules=[hourly, daily],
     sensors=[companies, token_freshness],
     resources={"books": Books()},
     # One process per run: the default starts one per step, at 26 times the CPU of the run itself.

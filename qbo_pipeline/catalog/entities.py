@@ -74,6 +74,9 @@ class Entity:
     key_fields: tuple[str, ...] = ("Id",)  #: fields that together say which record it is
     reads: Reads = "query"
     wrapped: bool = False  #: each record comes in an object named after its kind: ``{"Invoice": {...}}``
+    #: Its lines, without subtotals and less discounts, and its tax make up its TotalAmt, as every real payload shows.
+    #: Not so payments (credits subtract, money may be unapplied), deposits (cash back) and journal entries.
+    adds_up: bool = False
     #: Fields that come out differently at every read: stored as they came, and never a difference between two records.
     volatile: tuple[str, ...] = ()
 

@@ -14,6 +14,7 @@ from qbo_pipeline.cli.connect import connect
 from qbo_pipeline.cli.database import db
 from qbo_pipeline.cli.demo import demo
 from qbo_pipeline.cli.failures import Door
+from qbo_pipeline.cli.reconcile import reconcile
 from qbo_pipeline.cli.sandbox import sandbox
 from qbo_pipeline.cli.services import down, up
 
@@ -25,5 +26,5 @@ def main(debug: bool) -> None:
     """QuickBooks Online books in your own Postgres: complete, exact, fresh and proven."""
 
 
-for command in (demo, up, down, db, connect, sync, show, status, attachments, sandbox):
+for command in (demo, up, down, db, connect, sync, reconcile, show, status, attachments, sandbox):
     main.add_command(command)

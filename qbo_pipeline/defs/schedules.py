@@ -1,13 +1,18 @@
-"""The hourly sync: one run per connected company, on the month we are in."""
+"""The hourly sync and the daily comparison: one run per connected company."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from qbo_pipeline.defs.jobs import sync
+from qbo_pipeline.defs.jobs import reconcile, sync
 from qbo_pipeline.defs.partitions import COMPANIES, current_month, key
+from qbo_pipeline.defs.reconcile import reconciliations
 from qbo_pipeline.defs.resources import Books
 from qbo_pipeline.errors import PipelineError
+from qbo_pipeline.warehouse.companies import Company
+
+#: How many records of each entity the Sunday's comparison looks at, beyond counting them.
+SUNDAY_SAMPLE = 50
 
 
 @dg.schedule(
@@ -42,3 +47,41 @@ def hourly(
             partition_key=key(company.partition_key, current_month(tick)),
             tags={"quickbooks/realm": company.realm_id},
         )
+
+
+@dg.schedule(
+    job=reconcile,
+    cron_schedule="35 3 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Compare every connected company with QuickBooks; on Sundays look at a sample of its records too.",
+)
+def daily(
+    context: dg.ScheduleEvaluationContext, books: dg.ResourceParam[Books]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for one comparison per company that is connected and has had its first load."""
+    ready = _ready(context, books)
+    if isinstance(ready, dg.SkipReason):
+        yield ready
+        return
+    tick = context.scheduled_execution_time
+    sample = SUNDAY_SAMPLE if tick.isoweekday() == 7 else 0
+    for company in ready:
+        yield dg.RunRequest(
+            run_key=f"{company.realm_id}:{tick:%Y-%m-%d}",
+            partition_key=company.partition_key,
+            tags={"quickbooks/realm": company.realm_id},
+            run_config={"ops": {reconciliations.op.name: {"config": {"sample": sample}}}},
+        )
+
+
+def _ready(context: dg.ScheduleEvaluationContext, books: Books) -> list[Company] | dg.SkipReason:
+    """Return the companies that can be asked about now, or why there are none."""
+    try:
+        ready = [company for company in books.connected() if company.is_active and company.initial_load_at]
+    except PipelineError as error:
+        return dg.SkipReason(str(error))
+    # The companies sensor adds a partition within a minute; a run for one that is missing would stop all the others.
+    known = set(context.instance.get_dynamic_partitions(str(COMPANIES.name)))
+    ready = [company for company in ready if company.partition_key in known]
+    return ready or dg.SkipReason("No company is connected and loaded yet.")

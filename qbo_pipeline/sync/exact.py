@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from qbo_pipeline.catalog import Entity
-from qbo_pipeline.errors import QboError, UnreadableRecordError
+from qbo_pipeline.errors import QboError, RetryableError, UnreadableRecordError
 from qbo_pipeline.qbo.client import QboClient
 from qbo_pipeline.qbo.paging import By, Page, changed_pages
 from qbo_pipeline.qbo.query import Condition
@@ -35,14 +35,23 @@ class ExactReading:
     ids: set[str] = field(default_factory=set)
     unreadable: list[tuple[datetime, datetime]] = field(default_factory=list)
     _time: datetime | None = None
+    _asked: tuple[datetime | None, datetime | None] = (None, None)
 
     def pages(self, since: datetime | None, until: datetime | None = None) -> Iterator[Page]:
         """Yield every record touched (or created) from ``since`` up to ``until``; open ends are None."""
+        self._asked = (since, until)
         yield from self._window(since, until)
         if self.ids and not self.unreadable and self.count(since, until) > len(self.ids):
             # The second look goes on until a page is empty. What it does not see, QuickBooks does not show: a count
             # that still says more is the reconciliation's to report, and no reason to keep everything else back.
             yield from self._window(since, until, trust_short_pages=False)
+
+    def confirm_nothing(self) -> None:
+        """Raise RetryableError when nothing at all was read where QuickBooks counts something: that is no answer."""
+        if not self.ids and (counted := self.count(*self._asked)):
+            raise RetryableError(
+                f"reading {self.entity.name}: QuickBooks counts {counted:,} records but shows none; read it again later"
+            )
 
     def count(self, since: datetime | None = None, until: datetime | None = None) -> int:
         """Return how many records QuickBooks counts in a window."""

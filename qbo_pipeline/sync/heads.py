@@ -16,6 +16,7 @@ class _Times(msgspec.Struct):
 
 class _Head(msgspec.Struct):
     id: str | int | None = msgspec.field(default=None, name="Id")
+    sync_token: str | int | None = msgspec.field(default=None, name="SyncToken")
     times: _Times | None = msgspec.field(default=None, name="MetaData")
 
 
@@ -38,6 +39,13 @@ def updated_at(entity: Entity, record: msgspec.Raw) -> datetime | None:
     """Return when QuickBooks last touched a record; None when it does not say so in a way we understand."""
     head = _read(entity, record)
     return moment(head.times.updated) if head is not None and head.times is not None else None
+
+
+def version_in(entity: Entity, record: msgspec.Raw) -> tuple[str | None, datetime | None]:
+    """Return a record's SyncToken and when QuickBooks last touched it; None for what it does not say."""
+    head = _read(entity, record)
+    token = None if head is None or head.sync_token is None else str(head.sync_token)
+    return token, updated_at(entity, record)
 
 
 def touched(entity: Entity, records: list[msgspec.Raw], since: datetime) -> list[msgspec.Raw]:

@@ -25,6 +25,7 @@ class EntityOutcome:
     deleted: int = 0  #: rows that left the entity's table because QuickBooks no longer has the record
     cursor_before: datetime | None = None
     cursor_after: datetime | None = None
+    asked_at: datetime | None = None  #: Intuit's clock at the first answer
     error: PipelineError | None = None
     #: Why this company does not have the entity at all (its plan, its region); no failure.
     unavailable: str | None = None

@@ -150,6 +150,7 @@ class QboReader:
         if problem is not None:
             self._note(entity).problem = problem
             return
+        reading.confirm_nothing()  # whatever a person believes
         live = found_in(entity, still_there(self._client, entity, missing))
         self._note(entity).gone = gone_of(missing, live, how)
         if live:

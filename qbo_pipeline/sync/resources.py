@@ -167,7 +167,7 @@ def _read(entity: Entity, reading: Reading, files: EntityFiles, outcome: EntityO
     asked_at: datetime | None = None
     synced_at = datetime.min.replace(tzinfo=UTC)
     for page in reading.reader.pages(entity, reading.window, since):
-        asked_at = asked_at or page.time
+        asked_at = outcome.asked_at = asked_at or page.time
         for record in page.records:
             # Strictly growing: a record read twice, even in one page, is told apart by it, and the later one wins.
             synced_at = max(datetime.now(UTC), synced_at + timedelta(microseconds=1))

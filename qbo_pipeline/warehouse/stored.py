@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from qbo_pipeline.catalog import SCHEMA, Entity
+
+#: A record's SyncToken and when QuickBooks last touched it; None for what it does not say.
+Version = tuple[str | None, datetime | None]
+
+
+def key_of_row(entity: Entity, alias: str = "") -> str:
+    """Return the SQL expression of a row's id: its Id, or the parts of its natural key joined."""
+    prefix = f"{alias}." if alias else ""
+    return " || '-' || ".join(f'{prefix}"{column.name}"::text' for column in entity.key_columns)
 
 
 class StoredBooks:
@@ -18,7 +28,7 @@ class StoredBooks:
 
     def ids(self, entity: Entity, since: datetime | None = None, until: datetime | None = None) -> set[str]:
         """Return the ids of an entity's rows (natural keys joined); of those created in a range if one is given."""
-        key = " || '-' || ".join(f'"{column.name}"::text' for column in entity.key_columns)
+        key = key_of_row(entity)
         where = ["realm_id = :realm_id"]
         if since is not None:
             where.append("created_at >= :since")
@@ -42,6 +52,27 @@ class StoredBooks:
         with self._engine.connect() as connection:
             statement = f'SELECT count(*) FROM "{SCHEMA}"."{entity.table.name}" WHERE realm_id = :realm_id'  # noqa: S608
             return int(connection.execute(sa.text(statement), {"realm_id": self._realm_id}).scalar_one())
+
+    def some_ids(self, entity: Entity, at_most: int) -> list[str]:
+        """Return ids of rows drawn at random."""
+        drawn = self._texts(
+            f'SELECT {key_of_row(entity)} FROM "{SCHEMA}"."{entity.table.name}" '  # noqa: S608 - our names
+            "WHERE realm_id = :realm_id ORDER BY random() LIMIT :at_most",
+            at_most=at_most,
+        )
+        return sorted(drawn)
+
+    def versions(self, entity: Entity, ids: Sequence[str]) -> dict[str, Version]:
+        """Return which version of each of these records the warehouse has, by id; those it does not have are absent."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.text(
+                    f'SELECT id, sync_token, updated_at FROM "{SCHEMA}"."{entity.table.name}" '  # noqa: S608
+                    "WHERE realm_id = :realm_id AND id = ANY(:ids)"
+                ),
+                {"realm_id": self._realm_id, "ids": list(ids)},
+            )
+            return {row.id: (row.sync_token, row.updated_at) for row in rows}
 
     def _texts(self, statement: str, **values: object) -> set[str]:
         with self._engine.connect() as connection:

@@ -115,13 +115,19 @@ sync_runs = sa.Table(
     sa.Column("run_id", sa.Text, primary_key=True, comment="Dagster's run id, or the command line's own."),
     sa.Column("realm_id", sa.String(50), nullable=False),
     sa.Column("trigger", sa.Text, nullable=False, comment="What asked for it: schedule, webhook, person …"),
-    sa.Column("mode", sa.Text, nullable=False, comment="incremental, window or full."),
+    sa.Column("mode", sa.Text, nullable=False, comment="incremental, full, reconcile, or created DAY to DAY."),
     sa.Column("started_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
     sa.Column("finished_at", sa.TIMESTAMP(timezone=True), comment="Empty while running, or when the run was killed."),
     sa.Column("status", sa.Text, nullable=False, comment="running, succeeded, partial or failed."),
     sa.Column("rows", sa.BigInteger, nullable=False, server_default=_ZERO, comment="Rows loaded."),
     sa.Column("calls", sa.Integer, nullable=False, server_default=_ZERO, comment="API calls spent."),
-    sa.Column("detail", JSONB, nullable=False, server_default=sa.text("'{}'::jsonb"), comment="Per table."),
+    sa.Column(
+        "detail",
+        JSONB,
+        nullable=False,
+        server_default=sa.text("'{}'::jsonb"),
+        comment="Records per entity that was read.",
+    ),
     sa.Column("error", sa.Text),
     sa.Index("idx_sync_runs_realm", "realm_id", "started_at"),
     comment="One row per sync of one company.",
@@ -203,6 +209,25 @@ company_leases = sa.Table(
     sa.Column("acquired_at", sa.TIMESTAMP(timezone=True), comment="When the holder claimed the company."),
     sa.Column("until", sa.TIMESTAMP(timezone=True), comment="After this another may claim. Empty: nobody holds it."),
     comment="Who may write the books of a company: one row each, renewed while a sync runs.",
+)
+
+reconciliations = sa.Table(
+    "reconciliations",
+    metadata,
+    sa.Column("realm_id", sa.String(50), primary_key=True),
+    sa.Column("entity", sa.Text, primary_key=True, comment="The entity, as QuickBooks calls it."),
+    sa.Column("run_id", sa.Text, primary_key=True, comment="The run that compared, as in sync_runs."),
+    sa.Column("checked_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("quickbooks", sa.BigInteger, comment="Records QuickBooks counts; empty where it cannot count them."),
+    sa.Column("warehouse", sa.BigInteger, nullable=False, comment="Rows of ours, after any repair."),
+    sa.Column("missing", sa.BigInteger, nullable=False, comment="Records we did not have before the repair."),
+    sa.Column("extra", sa.BigInteger, nullable=False, comment="Rows that QuickBooks no longer had."),
+    sa.Column("stale", sa.BigInteger, nullable=False, comment="Rows that were not as QuickBooks has them."),
+    sa.Column("repaired", sa.Boolean, nullable=False, comment="Whether a full read mended something."),
+    sa.Column("status", sa.Text, nullable=False, comment="equal, repaired, differs, not counted or failed."),
+    sa.Column("note", sa.Text, comment="Why, in a sentence."),
+    sa.Index("idx_reconciliations_latest", "realm_id", "entity", "checked_at"),
+    comment="What every comparison with QuickBooks found, per entity; kept for 90 days.",
 )
 
 

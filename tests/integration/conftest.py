@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from qbo_pipeline.books import Books
 from qbo_pipeline.settings import Settings
@@ -45,3 +48,46 @@ def books(quickbooks: Sandbox, database_url: str, tmp_path: Path) -> Iterator[Bo
 def company(books: Books, quickbooks: Sandbox) -> Company:
     """The company, connected; no books loaded yet."""
     return quickbooks.connect(books)
+
+
+@dataclass
+class Standing:
+    """A company that is connected and loaded once, for tests that put back in order whatever they spoil."""
+
+    books: Books
+    quickbooks: Sandbox
+    company: Company
+    url: str
+
+    def execute(self, statement: str, **values: Any) -> None:
+        """Spoil the warehouse."""
+        with self.books.database.begin() as connection:
+            connection.execute(sa.text(statement), values)
+
+    def rows(self, statement: str, **values: Any) -> list[Any]:
+        """Look into the warehouse."""
+        with self.books.database.connect() as connection:
+            return list(connection.execute(sa.text(statement), values))
+
+
+@pytest.fixture(scope="session")
+def loaded_once(
+    migrated_template: str, create_database: Callable[[str | None], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Standing]:
+    with running_sandbox("--invoices", "40") as quickbooks:
+        url = create_database(migrated_template)
+        state = tmp_path_factory.mktemp("standing") / "state"
+        books = Books(Settings(database_url=url, environment="local", local_url=quickbooks.url, state_dir=state))
+        quickbooks.connect(books)
+        assert books.sync(None, trigger="test").failed == []
+        yield Standing(books, quickbooks, books.company(None), url)
+        books.database.dispose()
+
+
+@pytest.fixture
+def standing(loaded_once: Standing) -> Standing:
+    """The company that is loaded once, with a QuickBooks that does as it should."""
+    loaded_once.quickbooks.tell("/faults", method="DELETE")
+    loaded_once.quickbooks.tell("/settings", {"cdc_merge": "stub", "unavailable": []})
+    loaded_once.quickbooks.tell("/calls", method="DELETE")
+    return loaded_once

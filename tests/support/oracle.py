@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +12,15 @@ from qbo_pipeline.sync.render import comparable, render
 from qbo_pipeline.warehouse.entity_rows import stored_record
 
 
-def differences(engine: sa.Engine, realm_id: str, truth: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
+def differences(
+    engine: sa.Engine,
+    realm_id: str,
+    truth: dict[str, dict[str, dict[str, Any]]],
+    entities: Iterable[Entity] = ENTITIES,
+) -> list[str]:
     """Return what differs, in words; empty when every record of the catalogue's entities is equal."""
     found = []
-    for entity in ENTITIES:
+    for entity in entities:
         expected = truth.get(entity.json_key, {})
         stored = _ids(engine, entity, realm_id)
         found += [f"{entity.name} {each} is missing" for each in expected.keys() - stored]

@@ -140,7 +140,9 @@ def test_down_with_nothing_running(terminal: Terminal) -> None:
     assert terminal.json("down", "--json") == {"stopped": {"programs": False, "database": False}}
 
 
-@pytest.mark.parametrize("command", ["demo", "up", "down", "db", "connect", "sync", "show", "status", "sandbox"])
+@pytest.mark.parametrize(
+    "command", ["demo", "up", "down", "db", "connect", "sync", "reconcile", "show", "status", "sandbox"]
+)
 def test_every_command_explains_itself_at_once(bare: Terminal, command: str) -> None:
     result = bare.type(command, "--help")
     assert result.exit_code == 0

@@ -40,6 +40,7 @@ def shape(value: Any, name: str = "") -> Any:
     [
         ("status", ["status"]),
         ("sync", ["sync", "--entity", "Invoice"]),
+        ("reconcile", ["reconcile", "--entity", "Invoice"]),
         ("upgrade", ["db", "upgrade"]),
         ("down", ["down"]),
     ],

@@ -37,14 +37,16 @@ def test_lineage_starts_at_quickbooks(entity: Entity) -> None:
 
 
 def test_companies_and_tokens_are_assets_too() -> None:
-    for name in ("companies", "tokens"):
+    for name in ("companies", "tokens", "reconciliations"):
         assert GRAPH.get(dg.AssetKey(["quickbooks", name])).is_materializable
 
 
 def test_schedule_and_sensors_are_on_from_the_start() -> None:
     repository = defs.get_repository_def()
-    (hourly,) = repository.schedule_defs
-    assert hourly.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert {schedule.name: schedule.default_status for schedule in repository.schedule_defs} == {
+        "hourly": dg.DefaultScheduleStatus.RUNNING,
+        "daily": dg.DefaultScheduleStatus.RUNNING,
+    }
     assert {sensor.name: sensor.default_status for sensor in repository.sensor_defs} == {
         "companies": dg.DefaultSensorStatus.RUNNING,
         "token_freshness": dg.DefaultSensorStatus.RUNNING,
