@@ -61,6 +61,8 @@ def daily(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for one comparison per company that is connected and has had its first load."""
     ready = _ready(context, books)
+    if not isinstance(ready, dg.SkipReason) and (budget := books.budget()).is_spent:
+        ready = dg.SkipReason(f"No comparison today. {budget}")
     if isinstance(ready, dg.SkipReason):
         yield ready
         return
