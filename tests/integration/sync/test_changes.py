@@ -264,3 +264,21 @@ def test_after_a_merge_transactions_name_the_winner(loaded: Books, quickbooks: S
     sync(loaded)
     again = calls(quickbooks).keys() - {"cdc", "query TimeActivity", "count TimeActivity"}
     assert again == set(), "once everything names the winner, nothing is left to read"
+
+
+def test_all_cursors_move_together_once_anything_has_changed(loaded: Books, quickbooks: Sandbox) -> None:
+    """A cursor left behind would make everybody's next answer of change data capture longer."""
+    quickbooks.tell("/clock", {"advance_seconds": 1800})
+    before = cursors(sync(loaded))
+    quickbooks.edit({"op": "touch", "entity": "Term", "id": ids(quickbooks, "Term")[0]})
+    after = cursors(sync(loaded))
+    assert len(set(after.values())) == 1
+    assert all(after[name] > before[name] for name in before)
+    quickbooks.tell("/clock", {"advance_seconds": 1800})
+    again = cursors(sync(loaded))  # within the overlap the change is seen twice
+    quickbooks.tell("/clock", {"advance_seconds": 1800})
+    assert cursors(sync(loaded)) == again, "a quiet hour moves none"
+
+
+def cursors(outcome: Outcome) -> dict[str, datetime]:
+    return {each.entity.name: each.cursor_after for each in outcome.entities if each.entity.cdc and each.cursor_after}
