@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS ?= true
 export UV_NATIVE_TLS ?= true
 endif
 
-.PHONY: setup demo dev test check fix docs lock
+.PHONY: setup demo dev test soak check fix docs lock
 
 setup: $(UV) ## install everything into .venv
 	@$(UV) sync --frozen --quiet
@@ -20,6 +20,9 @@ dev: setup ## run the pipeline against your own settings (.env)
 
 test: setup ## run the whole test suite
 	@$(RUN) pytest -n 2
+
+soak: setup ## random schedules of trouble, kills and cuts, for an hour or so
+	@$(RUN) python -m tests.soak
 
 check: setup ## every gate: lint, format, types, layers, quick tests
 	$(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && $(RUN) lint-imports && $(RUN) pytest -n 2 -m "not slow"

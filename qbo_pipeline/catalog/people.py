@@ -8,32 +8,20 @@ from qbo_pipeline.catalog import choices
 from qbo_pipeline.catalog.fields import (
     ABSENT,
     Date,
-    EmailAddress,
     Flag,
     Integer,
     Json,
     Number,
     Record,
     Ref,
-    TelephoneNumber,
     Text,
 )
+from qbo_pipeline.catalog.names import Person
 
 
-class Employee(Record, kw_only=True):
+class Employee(Person, kw_only=True):
     """Employees; payroll restricts which fields can be read."""
 
-    DisplayName: Annotated[Text, "name as shown"] = None
-    Title: Annotated[Text, "form of address"] = None
-    GivenName: Annotated[Text, "first name"] = None
-    MiddleName: Annotated[Text, "middle name"] = None
-    FamilyName: Annotated[Text, "last name"] = None
-    Suffix: Annotated[Text, "name suffix"] = None
-    PrintOnCheckName: Annotated[Text, "name as printed on cheques"] = None
-    Active: Annotated[Flag, "false once made inactive"] = None
-    PrimaryEmailAddr: Annotated[EmailAddress, "e-mail address"] = EmailAddress()
-    PrimaryPhone: Annotated[TelephoneNumber, "main telephone number"] = TelephoneNumber()
-    Mobile: Annotated[TelephoneNumber, "mobile number"] = TelephoneNumber()
     PrimaryAddr: Annotated[Json, "address"] = ABSENT
     EmployeeNumber: Annotated[Text, "employee number"] = None
     EmployeeType: Annotated[Text, "kind of employee"] = None

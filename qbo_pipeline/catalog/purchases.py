@@ -14,35 +14,18 @@ from qbo_pipeline.catalog.fields import (
     Flag,
     Json,
     Number,
-    Record,
     Ref,
-    TelephoneNumber,
     Text,
     TypedRef,
-    WebSiteAddress,
 )
 from qbo_pipeline.catalog.lines import ExpenseLine, PaymentLine
+from qbo_pipeline.catalog.names import BusinessPartner
 from qbo_pipeline.catalog.transactions import Transaction
 
 
-class Vendor(Record, kw_only=True):
+class Vendor(BusinessPartner, kw_only=True):
     """Vendors (suppliers)."""
 
-    DisplayName: Annotated[Text, "name as shown; unique among customers, vendors and employees"] = None
-    CompanyName: Annotated[Text, "name of the vendor's company"] = None
-    Title: Annotated[Text, "form of address"] = None
-    GivenName: Annotated[Text, "first name"] = None
-    MiddleName: Annotated[Text, "middle name"] = None
-    FamilyName: Annotated[Text, "last name"] = None
-    Suffix: Annotated[Text, "name suffix, such as Jr."] = None
-    PrintOnCheckName: Annotated[Text, "name as printed on cheques"] = None
-    Active: Annotated[Flag, "false once made inactive; QuickBooks then appends ' (deleted)' to the name"] = None
-    PrimaryEmailAddr: Annotated[EmailAddress, "e-mail address"] = EmailAddress()
-    PrimaryPhone: Annotated[TelephoneNumber, "main telephone number"] = TelephoneNumber()
-    AlternatePhone: Annotated[TelephoneNumber, "other telephone number"] = TelephoneNumber()
-    Mobile: Annotated[TelephoneNumber, "mobile number"] = TelephoneNumber()
-    Fax: Annotated[TelephoneNumber, "fax number"] = TelephoneNumber()
-    WebAddr: Annotated[WebSiteAddress, "web site"] = WebSiteAddress()
     BillAddr: Annotated[Json, "postal address"] = ABSENT
     AcctNum: Annotated[Text, "our account number with the vendor"] = None
     Balance: Annotated[Number, "what we owe; moves without a new sync token when bills and payments do"] = ABSENT
@@ -51,9 +34,6 @@ class Vendor(Record, kw_only=True):
     APAccountRef: Annotated[Ref, "payables account"] = Ref()
     Vendor1099: Annotated[Flag, "tracked for US form 1099"] = None
     TaxIdentifier: Annotated[Text, "tax id, masked by QuickBooks"] = None
-    BusinessNumber: Annotated[Text, "business number"] = None
-    GSTIN: Annotated[Text, "goods and services tax id (India)"] = None
-    GSTRegistrationType: Annotated[Text, "goods and services tax registration (India)"] = None
     TaxReportingBasis: Annotated[Text, "tax reporting basis (France)"] = None
     HasTPAR: Annotated[Flag, "reported in Australia's taxable payments report"] = None
     T4AEligible: Annotated[Flag, "eligible for Canada's form T4A"] = None

@@ -16,33 +16,17 @@ from qbo_pipeline.catalog.fields import (
     Number,
     Record,
     Ref,
-    TelephoneNumber,
     Text,
-    WebSiteAddress,
 )
 from qbo_pipeline.catalog.lines import PaymentLine, ReimburseLine, SalesLine
+from qbo_pipeline.catalog.names import BusinessPartner
 from qbo_pipeline.catalog.transactions import Transaction
 
 
-class Customer(Record, kw_only=True):
+class Customer(BusinessPartner, kw_only=True):
     """Customers, their sub-customers, jobs and projects."""
 
-    DisplayName: Annotated[Text, "name as shown; unique among customers, vendors and employees"] = None
     FullyQualifiedName: Annotated[Text, "path of names from the top parent down, separated by colons"] = None
-    CompanyName: Annotated[Text, "name of the customer's company"] = None
-    Title: Annotated[Text, "form of address"] = None
-    GivenName: Annotated[Text, "first name"] = None
-    MiddleName: Annotated[Text, "middle name"] = None
-    FamilyName: Annotated[Text, "last name"] = None
-    Suffix: Annotated[Text, "name suffix, such as Jr."] = None
-    PrintOnCheckName: Annotated[Text, "name as printed on cheques"] = None
-    Active: Annotated[Flag, "false once made inactive; QuickBooks then appends ' (deleted)' to the name"] = None
-    PrimaryEmailAddr: Annotated[EmailAddress, "e-mail address"] = EmailAddress()
-    PrimaryPhone: Annotated[TelephoneNumber, "main telephone number"] = TelephoneNumber()
-    AlternatePhone: Annotated[TelephoneNumber, "other telephone number"] = TelephoneNumber()
-    Mobile: Annotated[TelephoneNumber, "mobile number"] = TelephoneNumber()
-    Fax: Annotated[TelephoneNumber, "fax number"] = TelephoneNumber()
-    WebAddr: Annotated[WebSiteAddress, "web site"] = WebSiteAddress()
     BillAddr: Annotated[Json, "billing address"] = ABSENT
     ShipAddr: Annotated[Json, "shipping address"] = ABSENT
     Notes: Annotated[Text, "free text"] = None
@@ -61,9 +45,6 @@ class Customer(Record, kw_only=True):
     ResaleNum: Annotated[Text, "resale number"] = None
     PrimaryTaxIdentifier: Annotated[Text, "tax id, masked by QuickBooks"] = None
     SecondaryTaxIdentifier: Annotated[Text, "second tax id"] = None
-    BusinessNumber: Annotated[Text, "business number"] = None
-    GSTIN: Annotated[Text, "goods and services tax id (India)"] = None
-    GSTRegistrationType: Annotated[Text, "goods and services tax registration (India)"] = None
     SalesTermRef: Annotated[Ref, "default payment terms"] = Ref()
     PaymentMethodRef: Annotated[Ref, "preferred payment method"] = Ref()
     CustomerTypeRef: Annotated[Ref, "customer type"] = Ref()

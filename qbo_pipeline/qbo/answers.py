@@ -42,6 +42,14 @@ class QueryAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class CountAnswer:
+    """How many records there are. ``time`` is Intuit's clock when it counted them."""
+
+    total: int
+    time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordAnswer:
     """One record, under the name QuickBooks gives its kind."""
 
@@ -124,12 +132,12 @@ def query_answer(outer: dict[str, msgspec.Raw], entity: str) -> QueryAnswer:
     return QueryAnswer(records, _time(outer), _count(inner, "totalCount"))
 
 
-def count_answer(outer: dict[str, msgspec.Raw]) -> int:
+def count_answer(outer: dict[str, msgspec.Raw]) -> CountAnswer:
     """Read the answer to a ``select count(*)``."""
     total = _count(_member(outer, "QueryResponse"), "totalCount")
     if total is None or total < 0:
         raise NotAnAnswerError("it contains no count")
-    return total
+    return CountAnswer(total, _time(outer))
 
 
 def record_answer(outer: dict[str, msgspec.Raw]) -> RecordAnswer:

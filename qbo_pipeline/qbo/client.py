@@ -24,7 +24,7 @@ import tenacity
 
 from qbo_pipeline.errors import QboError, RetryableError, ThrottledError, UnauthorizedError, UsageError
 from qbo_pipeline.qbo import answers
-from qbo_pipeline.qbo.answers import CdcAnswer, QueryAnswer, RecordAnswer
+from qbo_pipeline.qbo.answers import CdcAnswer, CountAnswer, QueryAnswer, RecordAnswer
 from qbo_pipeline.qbo.asking import Ask, Call, Kind, Patience, check_read_only
 from qbo_pipeline.qbo.environments import Environment
 from qbo_pipeline.qbo.faults import error_for, retry_after
@@ -85,6 +85,10 @@ class QboClient:
 
     def count(self, entity: str, where: Sequence[Condition] = ()) -> int:
         """Return how many records of one entity meet all conditions."""
+        return self.counted(entity, where).total
+
+    def counted(self, entity: str, where: Sequence[Condition] = ()) -> CountAnswer:
+        """Return how many records of one entity meet all conditions, and when."""
         statement = Select(entity, tuple(where), counting=True)
         return self._answer(
             self._ask_for(statement, "count", f"counting {entity}"),

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from qbo_pipeline.catalog import Entity
-from qbo_pipeline.errors import PipelineError, SuspiciousDeletionsError
+from qbo_pipeline.errors import PipelineError, RetryableError, SuspiciousDeletionsError
 from qbo_pipeline.qbo.client import QboClient
 from qbo_pipeline.qbo.query import MAX_RESULTS, Select
 from qbo_pipeline.sync.heads import key_in
@@ -46,13 +46,22 @@ class Findings:
 
 
 def still_there(client: QboClient, entity: Entity, ids: Iterable[str]) -> Iterator[list[msgspec.Raw]]:
-    """Yield those of the records that QuickBooks still has, a page per question."""
+    """Yield those of the records that QuickBooks still has, a page per question.
+
+    Raises RetryableError when it counts more of them than it shows.
+    """
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), TOGETHER):
         statement = Select(entity.name).where("Id", "in", wanted[start : start + TOGETHER])
         if entity.active:
             statement = statement.where("Active", "in", (True, False))
-        yield client.query(statement.page(1, MAX_RESULTS)).records
+        records = client.query(statement.page(1, MAX_RESULTS)).records
+        if client.count(entity.name, statement.conditions) > len(records):
+            raise RetryableError(
+                f"asking for {entity.name} records that seem deleted: QuickBooks counts more of them than it shows, "
+                "so none was removed; the next sync asks again"
+            )
+        yield records
 
 
 def found_in(entity: Entity, pages: Iterable[list[msgspec.Raw]]) -> dict[str, msgspec.Raw]:

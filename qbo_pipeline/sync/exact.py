@@ -1,8 +1,9 @@
 """Reading by query so that nothing is missed: what was read is counted, and an unreadable record costs only itself.
 
 QuickBooks ends a list with a page shorter than asked for, so a page that is short for another reason looks like an end:
-``COUNT(*)`` over the same window tells. One record it cannot write (4002, 10000) fails every page it is on: the window
-is halved until that record's second is alone, everything around it is read, and the second is named.
+``COUNT(*)`` over the same window, asked first, tells; where it is zero there is nothing to read. One record QuickBooks
+cannot write (4002, 10000) fails every page it is on: the window is halved until that record's second is alone,
+everything around it is read, and the second is named.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.errors import QboError, RetryableError, UnreadableRecordError
+from qbo_pipeline.qbo.answers import CountAnswer
 from qbo_pipeline.qbo.client import QboClient
 from qbo_pipeline.qbo.paging import By, Page, changed_pages
 from qbo_pipeline.qbo.query import Condition
@@ -40,11 +42,19 @@ class ExactReading:
     def pages(self, since: datetime | None, until: datetime | None = None) -> Iterator[Page]:
         """Yield every record touched (or created) from ``since`` up to ``until``; open ends are None."""
         self._asked = (since, until)
+        counted = self._counted(since, until)
+        if counted is not None and counted.total == 0:
+            yield Page([], counted.time)
+            return
         yield from self._window(since, until)
-        if self.ids and not self.unreadable and self.count(since, until) > len(self.ids):
-            # The second look goes on until a page is empty. What it does not see, QuickBooks does not show: a count
-            # that still says more is the reconciliation's to report, and no reason to keep everything else back.
-            yield from self._window(since, until, trust_short_pages=False)
+        if counted is not None and not self.unreadable and len(self.ids) < counted.total:
+            # A page was short, or empty, and was no end. The second look goes on until a page is empty, and no further
+            # than the count: people who add records meanwhile would keep it going for ever, and what they touch after
+            # the count is the next sync's. What it does not see, QuickBooks does not show; a count that still says
+            # more is the reconciliation's to report, and no reason to keep everything else back.
+            counted_at = (counted.time or datetime.now(UTC)).replace(microsecond=0) + _SECOND
+            last = min(until, counted_at) if until is not None else counted_at
+            yield from self._window(since, last, trust_short_pages=False)
 
     def confirm_nothing(self) -> None:
         """Raise RetryableError when nothing at all was read where QuickBooks counts something: that is no answer."""
@@ -55,6 +65,18 @@ class ExactReading:
 
     def count(self, since: datetime | None = None, until: datetime | None = None) -> int:
         """Return how many records QuickBooks counts in a window."""
+        return self._count(since, until).total
+
+    def _counted(self, since: datetime | None, until: datetime | None) -> CountAnswer | None:
+        """Return how many records there should be, None where a record that cannot be read spoils even that."""
+        try:
+            return self._count(since, until)
+        except QboError as error:
+            if error.code not in _POISON:
+                raise
+            return None
+
+    def _count(self, since: datetime | None, until: datetime | None) -> CountAnswer:
         where = list(self.where)
         if since is not None:
             where.append(Condition(f"MetaData.{self.by}", ">=", since.replace(microsecond=0)))
@@ -62,7 +84,7 @@ class ExactReading:
             where.append(Condition(f"MetaData.{self.by}", "<", until))
         if self.entity.active:
             where.append(Condition("Active", "in", (True, False)))
-        return self.client.count(self.entity.name, where)
+        return self.client.counted(self.entity.name, where)
 
     def problem(self) -> UnreadableRecordError | None:
         """Return what could not be read, as an error that names the windows of time."""

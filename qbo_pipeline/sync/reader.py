@@ -112,7 +112,8 @@ class QboReader:
         reading = ExactReading(self._client, entity)
         yield from reading.pages(since)
         self._note(entity).problem = reading.problem()
-        if entity.name in self._changes.uncaptured and not reading.unreadable:
+        # Change data capture would have named the deleted; whoever it does not speak for is counted.
+        if (entity.name in self._changes.uncaptured or not entity.cdc) and not reading.unreadable:
             known = self._stored.ids(entity) | reading.ids
             if reading.count() != len(known):
                 yield from self._everything(entity)

@@ -11,9 +11,19 @@ import pytest
 import sqlalchemy as sa
 
 from qbo_pipeline.books import Books
+from qbo_pipeline.qbo.throttle import Throttle, Throttles
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.warehouse.companies import Company
 from tests.support.quickbooks import Sandbox, running_sandbox
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_a_throttle() -> Iterator[None]:
+    """Intuit's limits would make every first load here take ten seconds; the local QuickBooks has none switched on."""
+    with pytest.MonkeyPatch.context() as patch:
+        quick = Throttles(lambda: Throttle(per_second=10_000, per_minute=1_000_000))
+        patch.setattr("qbo_pipeline.qbo.throttle.SHARED", quick)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def house(standing: Standing) -> Iterator[Standing]:
     """The standing company; every test has to leave what it compared as QuickBooks has it."""
     compared.clear()
     yield standing
-    assert differences(standing.books.database, REALM, standing.quickbooks.truth(), compared) == []
+    assert differences(standing.books.database, REALM, standing.quickbooks.truth(), entities=compared) == []
 
 
 def reconcile(house: Standing, *entities: Entity, **more: Any) -> dict[str, Compared]:

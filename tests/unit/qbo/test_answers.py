@@ -143,7 +143,7 @@ def test_a_gateways_empty_fault_member_is_no_fault() -> None:
 
 
 def test_a_count_is_a_number_or_no_answer() -> None:
-    assert count_answer(members(b'{"QueryResponse":{"totalCount":41}}')) == 41
+    assert count_answer(members(b'{"QueryResponse":{"totalCount":41}}')).total == 41
     for body in (
         b'{"QueryResponse":{}}',
         b'{"QueryResponse":{"totalCount":"many"}}',

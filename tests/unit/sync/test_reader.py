@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from qbo_pipeline.catalog import entity_named
-from qbo_pipeline.qbo.answers import QueryAnswer
+from qbo_pipeline.qbo.answers import CountAnswer, QueryAnswer
 from qbo_pipeline.qbo.client import QboClient
 from qbo_pipeline.qbo.query import Condition, Select
 from qbo_pipeline.sync.reader import QboReader
@@ -33,8 +33,8 @@ class FakeClient:
         self.asked.append(str(statement))
         return QueryAnswer([raw(each) for each in self.records.get(statement.entity, [])], self.time)
 
-    def count(self, entity: str, where: Sequence[Condition] = ()) -> int:
-        return len(self.records.get(entity, []))
+    def counted(self, entity: str, where: Sequence[Condition] = ()) -> CountAnswer:
+        return CountAnswer(len(self.records.get(entity, [])), self.time)
 
     def read_list(self, entity: str) -> QueryAnswer:
         self.asked.append(f"GET {entity}")
