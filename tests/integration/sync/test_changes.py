@@ -188,8 +188,7 @@ def test_after_45_days_deletions_are_found_by_counting(loaded: Books, quickbooks
     assert archived(loaded, "Invoice")[first].detected_by == "full read"
 
 
-@pytest.mark.parametrize("code", ["4002", "10000"])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("code", "first"), [("4002", True), ("10000", False)])
 def test_a_record_that_cannot_be_read_costs_only_itself(
     books: Books, company: Company, quickbooks: Sandbox, code: str, first: bool
 ) -> None:
