@@ -91,11 +91,23 @@ def test_who_waits_gets_its_turn(engine: sa.Engine) -> None:
 # --- holders that die, sleep or are cut off ---------------------------------------------------------------------------
 
 
-def test_the_lease_of_a_killed_process_ends_and_the_next_one_gets_it(engine: sa.Engine, database_url: str) -> None:
+def test_nobody_waits_for_the_lease_of_a_process_that_was_killed_here(engine: sa.Engine, database_url: str) -> None:
     with started("hold", database_url) as doomed:
         assert said(doomed) == "holding"
         assert is_busy(engine)
         doomed.kill()
+    do(engine, "UPDATE quickbooks.company_leases SET until = now() + interval '1 hour'")
+    with company_lease(engine, REALM, "heir", timeout_seconds=120):
+        assert ask(engine, "SELECT epoch FROM quickbooks.company_leases") == 2
+
+
+def test_the_lease_of_a_process_killed_elsewhere_ends_and_the_next_one_gets_it(
+    engine: sa.Engine, database_url: str
+) -> None:
+    with started("hold", database_url) as doomed:
+        assert said(doomed) == "holding"
+        doomed.kill()
+    do(engine, "UPDATE quickbooks.company_leases SET holder = regexp_replace(holder, ' on .*', ' on elsewhere)')")
     end = ask(engine, "SELECT until FROM quickbooks.company_leases")
     told: list[str] = []
     with company_lease(engine, REALM, "heir", on_wait=told.append):
