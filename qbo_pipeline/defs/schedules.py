@@ -38,8 +38,8 @@ def hourly(
         if not company.is_active:
             context.log.warning("%s needs to be connected again (qbo connect): no sync.", company.partition_key)
     if not ready:
-        waiting = [company for company in connected if company.is_active and company.initial_load_at]
-        yield dg.SkipReason(str(books.budget()) if waiting else "No company is connected and loaded yet.")
+        budget = books.budget()
+        yield dg.SkipReason(str(budget) if budget.is_spent else "No company is connected and loaded yet.")
     tick = context.scheduled_execution_time
     for company in ready:
         yield dg.RunRequest(

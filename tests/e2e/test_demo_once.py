@@ -142,6 +142,9 @@ def test_real_payloads_come_back_equal_to_their_source(shell: Shell, samples: Pa
         truth = _truth(sandbox)
     books = Books(Settings(state_dir=shell.state_dir))
     compared = 0
+    used = {each["Code"] for each in truth["CompanyCurrency"].values()}
+    rates = {key: rate for key, rate in truth["ExchangeRate"].items() if rate["SourceCurrencyCode"] in used}
+    truth["ExchangeRate"] = rates  # rates of currencies the company does not use cannot be asked for one by one
     for entity in ENTITIES:
         assert document["tables"][entity.table.name] == len(truth.get(entity.json_key, {}))
         for record_id, record in truth.get(entity.json_key, {}).items():

@@ -41,7 +41,8 @@ def test_the_whole_demo_comes_up_and_ctrl_c_ends_it(shell: Shell) -> None:
         assert {("quickbooks", table) for table in document["tables"]} <= keys
         (repository,) = state["repositoriesOrError"]["nodes"]
         assert {each["name"]: each["scheduleState"]["status"] for each in repository["schedules"]} == {
-            "hourly": "RUNNING"
+            "hourly": "RUNNING",
+            "daily": "RUNNING",
         }
         assert {each["name"]: each["sensorState"]["status"] for each in repository["sensors"]} == {
             "companies": "RUNNING",
