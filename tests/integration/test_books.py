@@ -134,8 +134,8 @@ def test_calls_are_few_and_counted(books: Books, quickbooks: Sandbox, company: C
     outcome = sync(books)
     log = [call for call in quickbooks.calls() if "/v3/company/" in call["path"]]
     counts = [call for call in log if "count(*)" in (call["statement"] or "")]
-    # One each, and one to count what there is; exchange rates need the company's currencies first.
-    assert len(log) == outcome.calls == len(ENTITIES) + 1 + len(counts)
+    # What there is is counted and, unless that says nothing, read; rates need the company's currencies first.
+    assert len(log) == outcome.calls <= 2 * len(ENTITIES)
     assert max(Counter(call["entity"] for call in counts).values()) == 1
     assert {call["method"] for call in log} == {"GET"}
     (status,) = books.statuses()

@@ -101,7 +101,7 @@ def test_no_order_of_steps_loses_anything(sandbox_process: Sandbox, untimed: Unt
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=10,
+            max_examples=5,
             stateful_step_count=12,
             phases=(Phase.generate,),
             deadline=None,
