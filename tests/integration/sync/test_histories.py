@@ -22,7 +22,7 @@ from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TROUBLE, Stage
 from tests.support.quickbooks import Sandbox
 from tests.support.untimed import UntimedBooks
 
-SCHEDULES = 30
+SCHEDULES = 10
 _realms = itertools.count(9150000000000000)
 
 
@@ -102,7 +102,7 @@ def test_no_order_of_steps_loses_anything(sandbox_process: Sandbox, untimed: Unt
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=5,
+            max_examples=2,
             stateful_step_count=12,
             phases=(Phase.generate,),
             deadline=None,

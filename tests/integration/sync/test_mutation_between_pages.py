@@ -61,7 +61,7 @@ def ids(books: UntimedBooks) -> set[str]:
         return set(connection.execute(sa.text("SELECT id FROM quickbooks.invoices")).scalars())
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 @pytest.mark.parametrize(
     "kinds",
     [("edit",), ("edit", "delete", "void"), ("edit", "insert", "delete"), ("insert",)],
