@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from msgspec import Raw
@@ -69,6 +70,8 @@ class Table:
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     version: int = 0
     past: dict[str, list[Before]] = field(default_factory=dict)  # oldest write first
+    #: Tells tables apart for good: results remembered for one must not answer for another that came after it.
+    number: int = field(default_factory=count(1).__next__)
     _columns: dict[str, dict[str, tuple[Scalar, ...]]] = field(default_factory=dict)
 
     def values(self, record: Record, path: str) -> tuple[Scalar, ...]:

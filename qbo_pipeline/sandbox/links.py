@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
-from qbo_pipeline.sandbox.books import Books
+from qbo_pipeline.sandbox.books import Books, inner
 from qbo_pipeline.sandbox.settings import Settings
 from qbo_pipeline.sandbox.values import Payload, amount, money
 
@@ -92,7 +92,7 @@ def unlink_payments(books: Books, entity: str, document: Payload, settings: Sett
 def touch(books: Books, entity: str, payload: Payload, settings: Settings) -> None:
     """Store a derived change: LastUpdatedTime moves, SyncToken does not."""
     if settings.balance_side_effects:
-        payload.setdefault("MetaData", {})["LastUpdatedTime"] = books.clock.stamp(books.clock.now())
+        inner(payload).setdefault("MetaData", {})["LastUpdatedTime"] = books.clock.stamp(books.clock.now())
     books.keep(entity, payload)
 
 

@@ -74,7 +74,14 @@ class Finder:
         return Page(entity.name, tuple(_shown(record, statement) for record in page), start)
 
     def _found(self, statement: Statement, table: Table, books: Books, settings: Settings) -> list[Record]:
-        key = (id(table), table.version, statement.where, statement.order, settings.default_order, books.clock.today())
+        key = (
+            table.number,
+            table.version,
+            statement.where,
+            statement.order,
+            settings.default_order,
+            books.clock.today(),
+        )
         found = self._recent.get(key)
         if found is None:
             found = _sorted(statement, table, _matching(statement, table, books), settings)

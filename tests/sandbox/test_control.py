@@ -224,3 +224,16 @@ def test_the_body_must_be_json(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("path", [route.path for route in ROUTES])
 def test_every_route_of_the_remote_control_is_documented(path: str) -> None:
     assert f"`{path}`" in (ROOT / "docs" / "sandbox.md").read_text()
+
+
+def test_a_template_that_is_touched_stays_one_record(sandbox: Sandbox) -> None:
+    """Its times are inside its wrapper, as its Id is."""
+    ids = [template_id(each) for each in sandbox.books()["RecurringTransaction"]]
+    sandbox.edit({"op": "touch", "entity": "RecurringTransaction", "id": ids[0]})
+    assert sorted(template_id(each) for each in sandbox.books()["RecurringTransaction"]) == sorted(ids)
+
+
+def template_id(template: dict[str, Any]) -> str:
+    (inside,) = template.values()
+    found: str = inside["Id"]
+    return found

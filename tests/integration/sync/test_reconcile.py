@@ -73,7 +73,7 @@ def test_equal_books_cost_a_count_per_entity_and_one_look_at_what_changed(house:
             assert row.quickbooks == len(house.quickbooks.truth().get(entity.json_key, {}))
         else:
             assert (row.status, row.quickbooks, row.note) == ("not counted", None, uncountable(entity))
-    (run,) = house.rows("SELECT * FROM quickbooks.sync_runs WHERE mode = 'reconcile'")
+    run, *_ = house.rows("SELECT * FROM quickbooks.sync_runs WHERE mode = 'reconcile' ORDER BY started_at DESC")
     assert (run.status, run.calls, run.error) == ("succeeded", sum(spent(house).values()), None)
     kept = house.rows("SELECT * FROM quickbooks.reconciliations WHERE run_id = :run", run=run.run_id)
     assert {row.entity: row.status for row in kept} == {name: row.status for name, row in rows.items()}
