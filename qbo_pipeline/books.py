@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qbo_pipeline.attachments import Pulled
     from qbo_pipeline.connect import Connector
     from qbo_pipeline.qbo.client import Call, QboClient
+    from qbo_pipeline.qbo.clients import Clients, Waiting
     from qbo_pipeline.qbo.environments import Environment
     from qbo_pipeline.qbo.oauth import OAuthClient
     from qbo_pipeline.status import CompanyStatus
@@ -45,8 +46,10 @@ DAILY = timedelta(hours=23, minutes=30)
 class Books:
     """The books of every connected company, and what can be done with them."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, waiting: Waiting | None = None) -> None:
+        """Without ``settings`` the environment has them; ``waiting`` is how clients of QuickBooks let time pass."""
         self._given_settings = settings
+        self._waiting = waiting
         #: Called with an entity's outcome after every page of any sync, beside the caller's own ``progress``.
         self.observers: list[Callable[[EntityOutcome], None]] = []
 
@@ -138,6 +141,12 @@ class Books:
         return OAuthClient(self.environment, client_id=client_id, client_secret=client_secret, session=new_session())
 
     @cached_property
+    def clients(self) -> Clients:
+        from qbo_pipeline.qbo.clients import Clients
+
+        return Clients(self.environment, self._waiting)
+
+    @cached_property
     def companies(self) -> CompanyStore:
         from qbo_pipeline.warehouse.companies import CompanyStore
 
@@ -158,7 +167,7 @@ class Books:
             self.environment,
             self.oauth,
             self.companies,
-            lambda realm_id, token: self._client(realm_id, lambda _: token).company_info().record,
+            lambda realm_id, token: self.clients.of(realm_id, lambda _: token).company_info().record,
             redirect_uri=self.settings.redirect_uri,
         )
 
@@ -320,33 +329,6 @@ class Books:
 
     def _client_of(self, company: Company, on_call: Callable[[Call], None]) -> QboClient:
         """Return a client of a connected company, which renews its access token when it has to."""
-        return self._client(
+        return self.clients.of(
             company.realm_id, lambda refused: self.keeper.access_token(company.realm_id, refused=refused), on_call
-        )
-
-    def _client(
-        self,
-        realm_id: str,
-        access_token: Callable[[str | None], str],
-        on_call: Callable[[Call], None] = lambda _: None,
-    ) -> QboClient:
-        """Return a client of one company; ``access_token`` is given the token that was refused, if one was."""
-        from qbo_pipeline.qbo.client import QboClient
-        from qbo_pipeline.qbo.throttle import SHARED
-        from qbo_pipeline.qbo.transport import new_session
-
-        last: list[str] = []
-
-        def token(was_refused: bool) -> str:
-            refused = last.pop() if was_refused and last else None
-            last[:] = [access_token(refused)]
-            return last[0]
-
-        return QboClient(
-            self.environment,
-            realm_id,
-            access_token=token,
-            session=new_session(),
-            throttle=SHARED.of(realm_id),
-            on_call=on_call,
         )

@@ -142,7 +142,7 @@ def database_url(
     """URL of a fresh database with our tables in it, for this test alone."""
     url = create_database(migrated_template)
     yield url
-    _drop(server_url, url)
+    drop_database(server_url, url)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def empty_database_url(create_database: Callable[[str | None], str], server_url:
     """URL of a fresh database with nothing in it, for this test alone."""
     url = create_database(None)
     yield url
-    _drop(server_url, url)
+    drop_database(server_url, url)
 
 
 @pytest.fixture
@@ -170,7 +170,8 @@ def samples() -> Path:
     return folder
 
 
-def _drop(server_url: str, url: str) -> None:
+def drop_database(server_url: str, url: str) -> None:
+    """Remove a database that a test has had for itself."""
     server = open_engine(server_url, pool_size=1)
     _execute(server, f'DROP DATABASE IF EXISTS "{sa.make_url(url).database}" WITH (FORCE)')
     server.dispose()

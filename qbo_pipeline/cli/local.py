@@ -128,7 +128,7 @@ class LocalQuickBooks:
 
     def _program(self, port: int) -> Program:
         source = self._source
-        arguments = ["-m", "qbo_pipeline.sandbox", "--port", str(port), "--seed", str(source.seed)]
+        arguments = ["-m", "qbo_pipeline.sandbox", "--no-throttle", "--port", str(port), "--seed", str(source.seed)]
         if source.folder is None:
             arguments += ["--invoices", str(source.invoices), "--realm", self.realm]
         else:

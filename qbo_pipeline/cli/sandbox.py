@@ -29,8 +29,8 @@ def sandbox() -> None:
     metavar="DIR",
     help="Folder of real QuickBooks payload files to serve as a company's books.",
 )
-@click.option("--no-throttle", is_flag=True, help="Do not enforce Intuit's rate limits.")
-def serve(port: int, seed: int, invoices: int, books: Path | None, no_throttle: bool) -> None:
+@click.option("--throttle", is_flag=True, help="Enforce Intuit's rate limits.")
+def serve(port: int, seed: int, invoices: int, books: Path | None, throttle: bool) -> None:
     """Serve it on loopback until Ctrl-C."""
     from qbo_pipeline.sandbox.server import serve as run
     from qbo_pipeline.settings import forget_service, load_settings
@@ -46,7 +46,7 @@ def serve(port: int, seed: int, invoices: int, books: Path | None, no_throttle: 
         Thread(target=_announce, args=(url, state_dir), daemon=True).start()
 
     try:
-        run(port=port, seed=seed, invoices=invoices, books=books, throttle=not no_throttle, ready=ready)
+        run(port=port, seed=seed, invoices=invoices, books=books, throttle=throttle, ready=ready)
     except OSError as error:
         raise BusyError(error.strerror or str(error)) from None
     finally:

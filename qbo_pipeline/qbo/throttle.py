@@ -85,3 +85,5 @@ class Throttles:
 
 # Intuit's limits hold per company however many clients a process builds, so a process has one registry.
 SHARED = Throttles()
+# A QuickBooks on this machine has none; its throttles are there for the pauses it may ask for.
+LOCAL = Throttles(lambda: Throttle(per_second=10_000, per_minute=600_000))

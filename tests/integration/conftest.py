@@ -11,19 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from qbo_pipeline.books import Books
-from qbo_pipeline.qbo.throttle import Throttle, Throttles
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.warehouse.companies import Company
+from tests.conftest import drop_database
 from tests.support.quickbooks import Sandbox, running_sandbox
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _without_a_throttle() -> Iterator[None]:
-    """Intuit's limits would make every first load here take ten seconds; the local QuickBooks has none switched on."""
-    with pytest.MonkeyPatch.context() as patch:
-        quick = Throttles(lambda: Throttle(per_second=10_000, per_minute=1_000_000))
-        patch.setattr("qbo_pipeline.qbo.throttle.SHARED", quick)
-        yield
+from tests.support.untimed import untimed_books
 
 
 @pytest.fixture(scope="session")
@@ -42,13 +34,48 @@ def quickbooks(sandbox_process: Sandbox) -> Sandbox:
     return sandbox_process
 
 
+@pytest.fixture(scope="session")
+def loaded_template(
+    migrated_template: str,
+    create_database: Callable[[str | None], str],
+    sandbox_process: Sandbox,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """Name of a database with the company's books in it, to clone from."""
+    sandbox_process.tell("/faults", method="DELETE")
+    sandbox_process.tell("/reset", {})
+    url = create_database(migrated_template)
+    settings = Settings(
+        database_url=url,
+        environment="local",
+        local_url=sandbox_process.url,
+        state_dir=tmp_path_factory.mktemp("loaded") / "state",
+    )
+    books = untimed_books(settings)
+    sandbox_process.connect(books)
+    assert books.sync(None, trigger="test").failed == []
+    books.database.dispose()  # nobody may be connected to a template
+    return str(sa.make_url(url).database)
+
+
+@pytest.fixture
+def database_url(
+    request: pytest.FixtureRequest, create_database: Callable[[str | None], str], server_url: str
+) -> Iterator[str]:
+    """URL of a database for this test alone: with the company's books in it if the test asks for ``loaded`` ones."""
+    template = "loaded_template" if "loaded" in request.fixturenames else "migrated_template"
+    url = create_database(request.getfixturevalue(template))
+    yield url
+    drop_database(server_url, url)
+
+
 @pytest.fixture
 def books(quickbooks: Sandbox, database_url: str, tmp_path: Path) -> Iterator[Books]:
-    """An installation that talks to it, with nothing connected yet."""
+    """An installation that talks to it and never waits for it, with nothing connected yet."""
     settings = Settings(
         database_url=database_url, environment="local", local_url=quickbooks.url, state_dir=tmp_path / "state"
     )
-    made = Books(settings)
+    made = untimed_books(settings)
     made.upgrade()
     yield made
     made.database.dispose()
@@ -58,6 +85,14 @@ def books(quickbooks: Sandbox, database_url: str, tmp_path: Path) -> Iterator[Bo
 def company(books: Books, quickbooks: Sandbox) -> Company:
     """The company, connected; no books loaded yet."""
     return quickbooks.connect(books)
+
+
+@pytest.fixture
+def loaded(books: Books, quickbooks: Sandbox) -> Books:
+    """The installation with the company connected and its books loaded; what comes next is an hour like others."""
+    quickbooks.connect(books)  # the local QuickBooks has begun anew since, and knows no token
+    quickbooks.tell("/calls", method="DELETE")
+    return books
 
 
 @dataclass
@@ -87,7 +122,9 @@ def loaded_once(
     with running_sandbox("--invoices", "40") as quickbooks:
         url = create_database(migrated_template)
         state = tmp_path_factory.mktemp("standing") / "state"
-        books = Books(Settings(database_url=url, environment="local", local_url=quickbooks.url, state_dir=state))
+        books = untimed_books(
+            Settings(database_url=url, environment="local", local_url=quickbooks.url, state_dir=state)
+        )
         quickbooks.connect(books)
         assert books.sync(None, trigger="test").failed == []
         yield Standing(books, quickbooks, books.company(None), url)

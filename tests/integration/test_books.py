@@ -53,10 +53,9 @@ def test_the_first_sync_makes_the_warehouse_equal_to_quickbooks(
     assert status.next_action == "none"
 
 
-def test_money_agrees_to_the_cent(books: Books, quickbooks: Sandbox, company: Company) -> None:
-    sync(books)
+def test_money_agrees_to_the_cent(loaded: Books, quickbooks: Sandbox) -> None:
     truth = quickbooks.truth()
-    with books.engine.connect() as connection:
+    with loaded.engine.connect() as connection:
         for table, entity, column, field in (
             ("invoices", "Invoice", "total_amt", "TotalAmt"),
             ("invoices", "Invoice", "balance", "Balance"),
@@ -68,10 +67,7 @@ def test_money_agrees_to_the_cent(books: Books, quickbooks: Sandbox, company: Co
             assert stored == sum(Decimal(each.get(field, 0)) for each in truth[entity].values())
 
 
-def test_edits_voids_and_deactivations_arrive_with_the_next_sync(
-    books: Books, quickbooks: Sandbox, company: Company
-) -> None:
-    sync(books)
+def test_edits_voids_and_deactivations_arrive_with_the_next_sync(loaded: Books, quickbooks: Sandbox) -> None:
     edited, voided = list(quickbooks.truth()["Invoice"])[:2]
     customer = next(iter(quickbooks.truth()["Customer"]))
     quickbooks.edit(
@@ -80,19 +76,16 @@ def test_edits_voids_and_deactivations_arrive_with_the_next_sync(
         {"op": "deactivate", "entity": "Customer", "id": customer},
         {"op": "create", "entity": "Customer", "record": {"DisplayName": "Brand New"}},
     )
-    outcome = sync(books)
+    outcome = sync(loaded)
     assert outcome.failed == []
-    assert agrees(books, quickbooks)
-    assert books.show(INVOICE, edited, None)["PrivateNote"] == "edited"
-    assert books.show(INVOICE, voided, None)["PrivateNote"].startswith("Voided")
-    assert books.show(entity_named("Customer"), customer, None)["Active"] is False
+    assert agrees(loaded, quickbooks)
+    assert loaded.show(INVOICE, edited, None)["PrivateNote"] == "edited"
+    assert loaded.show(INVOICE, voided, None)["PrivateNote"].startswith("Voided")
+    assert loaded.show(entity_named("Customer"), customer, None)["Active"] is False
 
 
-def test_a_payment_moves_the_balance_of_an_invoice_without_a_new_sync_token(
-    books: Books, quickbooks: Sandbox, company: Company
-) -> None:
+def test_a_payment_moves_the_balance_of_an_invoice_without_a_new_sync_token(loaded: Books, quickbooks: Sandbox) -> None:
     """Stands guard over skipping rows whose SyncToken did not move."""
-    sync(books)
     invoice = an_invoice(quickbooks)
     payment = {
         "CustomerRef": invoice["CustomerRef"],
@@ -100,9 +93,9 @@ def test_a_payment_moves_the_balance_of_an_invoice_without_a_new_sync_token(
         "Line": [{"Amount": 1, "LinkedTxn": [{"TxnId": invoice["Id"], "TxnType": "Invoice"}]}],
     }
     quickbooks.edit({"op": "create", "entity": "Payment", "record": payment})
-    sync(books)
-    assert agrees(books, quickbooks)
-    shown = books.show(INVOICE, invoice["Id"], None)
+    sync(loaded)
+    assert agrees(loaded, quickbooks)
+    shown = loaded.show(INVOICE, invoice["Id"], None)
     assert (shown["Balance"], shown["SyncToken"]) == (invoice["Balance"] - 1, invoice["SyncToken"])
 
 
@@ -142,10 +135,9 @@ def test_calls_are_few_and_counted(books: Books, quickbooks: Sandbox, company: C
     assert status.calls_this_month == outcome.calls
 
 
-def test_an_hour_without_changes_writes_no_row(books: Books, quickbooks: Sandbox, company: Company) -> None:
-    sync(books)
+def test_an_hour_without_changes_writes_no_row(loaded: Books, quickbooks: Sandbox) -> None:
     quickbooks.tell("/clock", {"advance_seconds": 3600})
-    assert sync(books).rows == 0
+    assert sync(loaded).rows == 0
 
 
 def test_a_range_brings_what_was_created_in_it_and_nothing_else(
@@ -165,10 +157,9 @@ def test_a_range_brings_what_was_created_in_it_and_nothing_else(
     assert expected
 
 
-def test_show_gives_the_record_back_as_quickbooks_has_it(books: Books, quickbooks: Sandbox, company: Company) -> None:
-    sync(books, INVOICE)
+def test_show_gives_the_record_back_as_quickbooks_has_it(loaded: Books, quickbooks: Sandbox) -> None:
     invoice = an_invoice(quickbooks)
-    assert canonical(books.show(INVOICE, invoice["Id"], company.partition_key)) == canonical(invoice)
+    assert canonical(loaded.show(INVOICE, invoice["Id"], loaded.company(None).partition_key)) == canonical(invoice)
 
 
 def test_showing_what_is_not_there_says_how_to_get_it(books: Books, company: Company) -> None:
@@ -222,21 +213,18 @@ def test_a_token_older_than_fifty_minutes_is_renewed_before_use(
     assert books.due_for_refresh() == []
 
 
-def test_a_revoked_consent_asks_for_a_person_and_keeps_the_data(
-    books: Books, quickbooks: Sandbox, company: Company
-) -> None:
-    sync(books, INVOICE)
-    rows = books.row_count("invoices")
+def test_a_revoked_consent_asks_for_a_person_and_keeps_the_data(loaded: Books, quickbooks: Sandbox) -> None:
+    rows = loaded.row_count("invoices")
     quickbooks.tell("/tokens/revoke", {})
-    outcome = sync(books, INVOICE)
+    outcome = sync(loaded, INVOICE)
     assert isinstance(outcome.failed[0].error, ReauthorizationRequiredError)
-    (status,) = books.statuses()
+    (status,) = loaded.statuses()
     assert status.company.status == "needs_reauthorization"
     assert "qbo connect" in status.next_action
-    assert books.row_count("invoices") == rows
-    quickbooks.connect(books)
-    assert sync(books).failed == []
-    assert agrees(books, quickbooks)
+    assert loaded.row_count("invoices") == rows
+    quickbooks.connect(loaded)
+    assert sync(loaded).failed == []
+    assert agrees(loaded, quickbooks)
 
 
 def test_two_syncs_of_one_company_wait_for_each_other(books: Books, company: Company) -> None:
@@ -263,9 +251,8 @@ def test_a_busy_company_is_given_up_with_the_name_of_who_holds_it(books: Books, 
         pass
 
 
-def test_full_reads_everything_again(books: Books, quickbooks: Sandbox, company: Company) -> None:
-    sync(books, INVOICE)
-    outcome = sync(books, INVOICE, window=FULL)
+def test_full_reads_everything_again(loaded: Books, quickbooks: Sandbox) -> None:
+    outcome = sync(loaded, INVOICE, window=FULL)
     assert outcome.entities[0].records == len(quickbooks.truth()["Invoice"])
 
 

@@ -125,7 +125,7 @@ def test_what_a_company_does_not_have_is_told_from_what_failed(
 ) -> None:
     lacking = "CompanyCurrency" if entity is RATE else entity.name
     quickbooks.tell("/settings", {"unavailable": [lacking], "unavailable_fault": how})
-    client = books._client(REALM, lambda refused: books.keeper.access_token(REALM, refused=refused))
+    client = books.clients.of(REALM, lambda refused: books.keeper.access_token(REALM, refused=refused))
     with pytest.raises(UnavailableError):
         list(QboReader(client, StoredBooks(books.engine, REALM)).pages(entity, INCREMENTAL, None))
 

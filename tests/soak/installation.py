@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from qbo_pipeline.books import Books
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 from tests.support.histories import Stage
 from tests.support.quickbooks import Sandbox, running_sandbox
-from tests.support.untimed import UntimedBooks
+from tests.support.untimed import untimed_books
 
 #: Durability costs time, and nobody pulls the plug of this machine; a restart of Postgres is another matter.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -31,9 +32,9 @@ class Installation:
     database_url: str
     home: Path
 
-    def books(self) -> UntimedBooks:
+    def books(self) -> Books:
         """Return a fresh set of hands on it, as another process would have."""
-        return UntimedBooks(
+        return untimed_books(
             Settings(
                 database_url=self.database_url,
                 environment="local",

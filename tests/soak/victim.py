@@ -12,7 +12,7 @@ from qbo_pipeline.catalog import entity_named
 from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.settings import load_settings
 from qbo_pipeline.sync.window import FULL, INCREMENTAL, created_between
-from tests.support.untimed import UntimedBooks, small_pages
+from tests.support.untimed import small_pages, untimed_books
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     window = {"incremental": INCREMENTAL, "full": FULL, "range": everything}[mode]
     try:
         with small_pages(int(page_size)):
-            outcome = UntimedBooks(load_settings()).sync(
+            outcome = untimed_books(load_settings()).sync(
                 realm, tuple(map(entity_named, names)), window, trigger=f"victim, {mode}"
             )
     except PipelineError as error:

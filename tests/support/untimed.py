@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from qbo_pipeline.books import Books
-from qbo_pipeline.qbo.client import Call, QboClient
+from qbo_pipeline.qbo.clients import Waiting
 from qbo_pipeline.qbo.paging import changed_pages
-from qbo_pipeline.qbo.throttle import Throttle
-from qbo_pipeline.qbo.transport import new_session
+from qbo_pipeline.settings import Settings
 
 
 class _Time:
@@ -31,31 +30,10 @@ class _Time:
         self.now += seconds
 
 
-class UntimedBooks(Books):
-    """An installation as any other, but for the client's sense of time."""
-
-    def _client(
-        self,
-        realm_id: str,
-        access_token: Callable[[str | None], str],
-        on_call: Callable[[Call], None] = lambda _: None,
-    ) -> QboClient:
-        time, last = _Time(), [""]
-
-        def token(was_refused: bool) -> str:
-            last[0] = access_token((last[0] or None) if was_refused else None)
-            return last[0]
-
-        return QboClient(
-            self.environment,
-            realm_id,
-            access_token=token,
-            session=new_session(),
-            throttle=Throttle(clock=time.clock, sleep=time.sleep),
-            on_call=on_call,
-            sleep=time.sleep,
-            clock=time.clock,
-        )
+def untimed_books(settings: Settings) -> Books:
+    """Return an installation as any other, but for its clients' sense of time."""
+    time = _Time()
+    return Books(settings, waiting=Waiting(time.sleep, time.clock))
 
 
 @contextmanager

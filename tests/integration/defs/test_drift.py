@@ -18,7 +18,7 @@ from tests.support.quickbooks import Sandbox
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as made:
+    with dg.DagsterInstance.ephemeral() as made:
         yield made
 
 
@@ -27,10 +27,11 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
 
 
 def test_new_fields_and_values_turn_a_check_yellow_and_stop_nothing(
-    books: Books, quickbooks: Sandbox, company: Company, instance: dg.DagsterInstance
+    loaded: Books, quickbooks: Sandbox, instance: dg.DagsterInstance
 ) -> None:
+    company = loaded.company(None)
     instance.add_dynamic_partitions("companies", [company.partition_key])
-    first = checks(run(books, instance, partition_key=this_month(company)))
+    first = checks(run(loaded, instance, partition_key=this_month(company)))
     assert len(first) == len(ENTITIES)
     assert [name for name, check in first.items() if not check.passed] == []
 
@@ -39,7 +40,7 @@ def test_new_fields_and_values_turn_a_check_yellow_and_stop_nothing(
         {"op": "update", "entity": "Invoice", "id": invoice, "record": {"Mood": "merry", "EmailStatus": "Telepathy"}},
         {"op": "update", "entity": "Invoice", "id": other, "record": {"Mood": "sad"}},
     )
-    result = run(books, instance, partition_key=this_month(company))
+    result = run(loaded, instance, partition_key=this_month(company))
     assert result.success
     yellow = {name: check for name, check in checks(result).items() if not check.passed}
     assert list(yellow) == ["invoices"]
@@ -60,13 +61,13 @@ def test_new_fields_and_values_turn_a_check_yellow_and_stop_nothing(
         {"kind": "unknown choice", "field": "EmailStatus = Telepathy", "records": 1},
     ]
 
-    quiet = checks(run(books, instance, partition_key=this_month(company)))
+    quiet = checks(run(loaded, instance, partition_key=this_month(company)))
     assert not quiet["invoices"].passed, "an hour without changes does not make the field known"
     quickbooks.tell("/clock", {"advance_seconds": 3600})
-    run(books, instance, partition_key=this_month(company))
-    with books.database.begin() as connection:
+    run(loaded, instance, partition_key=this_month(company))
+    with loaded.database.begin() as connection:
         connection.execute(sa.text("UPDATE quickbooks.schema_drift SET last_seen_at = now() - interval '31 days'"))
-    later = checks(run(books, instance, partition_key=this_month(company)))
+    later = checks(run(loaded, instance, partition_key=this_month(company)))
     assert later["invoices"].passed, "what has not been seen for a month no longer is news"
 
 

@@ -30,15 +30,21 @@ INVOICES = dg.AssetKey(["quickbooks", "invoices"])
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def lasting() -> Iterator[dg.DagsterInstance]:
+    """An instance that other parts of Dagster can find by its reference, as a schedule's context wants it."""
     with dg.instance_for_test() as made:
         yield made
 
 
 @pytest.fixture
-def loaded(books: Books, company: Company) -> Company:
+def known(loaded: Books) -> Company:
     """The company, with its first load done (outside Dagster)."""
-    assert books.sync(None, trigger="test").failed == []
-    return books.company(None)
+    return loaded.company(None)
 
 
 def run(
@@ -90,11 +96,11 @@ def test_the_first_load_marks_every_month_of_the_company(
 
 
 def test_the_current_month_brings_what_changed(
-    books: Books, quickbooks: Sandbox, loaded: Company, instance: dg.DagsterInstance
+    books: Books, quickbooks: Sandbox, known: Company, instance: dg.DagsterInstance
 ) -> None:
-    add(instance, loaded.partition_key)
+    add(instance, known.partition_key)
     quickbooks.edit({"op": "create", "entity": "Customer", "record": {"DisplayName": "Brand New"}})
-    result = run(books, instance, partition_key=this_month(loaded))
+    result = run(books, instance, partition_key=this_month(known))
     assert result.success
     assert last_run(books).mode == "incremental"
     assert differences(books.engine, REALM, quickbooks.truth()) == []
@@ -105,12 +111,12 @@ def test_the_current_month_brings_what_changed(
 
 
 def test_past_months_reload_what_was_created_in_them(
-    books: Books, loaded: Company, instance: dg.DagsterInstance
+    books: Books, known: Company, instance: dg.DagsterInstance
 ) -> None:
-    add(instance, loaded.partition_key)
+    add(instance, known.partition_key)
     tags = {
-        "dagster/asset_partition_range_start": str(key(loaded.partition_key, "2026-01-01")),
-        "dagster/asset_partition_range_end": str(key(loaded.partition_key, "2026-03-01")),
+        "dagster/asset_partition_range_start": str(key(known.partition_key, "2026-01-01")),
+        "dagster/asset_partition_range_end": str(key(known.partition_key, "2026-03-01")),
     }
     assert run(books, instance, tags=tags, asset_selection=[INVOICES]).success
     assert last_run(books).mode == "created 2026-01-01 to 2026-04-01"
@@ -118,17 +124,17 @@ def test_past_months_reload_what_was_created_in_them(
     assert len(instance.get_materialized_partitions(INVOICES)) == 3
 
 
-def test_a_backfill_may_ask_for_everything(books: Books, loaded: Company, instance: dg.DagsterInstance) -> None:
-    add(instance, loaded.partition_key)
+def test_a_backfill_may_ask_for_everything(books: Books, known: Company, instance: dg.DagsterInstance) -> None:
+    add(instance, known.partition_key)
     config = {"ops": {"sync_company": {"config": {"mode": "full"}}}}
-    assert run(books, instance, partition_key=this_month(loaded), run_config=config).success
+    assert run(books, instance, partition_key=this_month(known), run_config=config).success
     assert last_run(books).mode == "full"
 
 
-def test_a_wrong_mode_is_one_sentence(books: Books, loaded: Company, instance: dg.DagsterInstance) -> None:
-    add(instance, loaded.partition_key)
+def test_a_wrong_mode_is_one_sentence(books: Books, known: Company, instance: dg.DagsterInstance) -> None:
+    add(instance, known.partition_key)
     config = {"ops": {"sync_company": {"config": {"mode": "everything"}}}}
-    result = run(books, instance, partition_key=this_month(loaded), run_config=config)
+    result = run(books, instance, partition_key=this_month(known), run_config=config)
     assert failure(result) == "mode is 'everything'; it must be auto, incremental or full."
 
 
@@ -191,25 +197,25 @@ def tick(books: Books, instance: dg.DagsterInstance, at: datetime | None = None)
 
 
 def test_the_hourly_tick_asks_for_one_run_per_loaded_company(
-    books: Books, loaded: Company, instance: dg.DagsterInstance
+    books: Books, known: Company, lasting: dg.DagsterInstance
 ) -> None:
-    add(instance, loaded.partition_key)
-    (request,), _ = tick(books, instance)
-    assert request.partition_key == key(loaded.partition_key, "2026-11-01")
+    add(lasting, known.partition_key)
+    (request,), _ = tick(books, lasting)
+    assert request.partition_key == key(known.partition_key, "2026-11-01")
     assert request.run_key == f"{REALM}:2026-11-23T14"
     assert request.tags["quickbooks/realm"] == REALM
 
 
 def test_the_hourly_tick_leaves_companies_alone_that_are_not_loaded_yet(
-    books: Books, company: Company, instance: dg.DagsterInstance
+    books: Books, company: Company, lasting: dg.DagsterInstance
 ) -> None:
-    requests, skipped = tick(books, instance)
+    requests, skipped = tick(books, lasting)
     assert (requests, skipped) == ([], "No company is connected and loaded yet.")
 
 
-def test_the_hourly_tick_survives_a_database_that_is_down(instance: dg.DagsterInstance) -> None:
+def test_the_hourly_tick_survives_a_database_that_is_down(lasting: dg.DagsterInstance) -> None:
     gone = Books(Settings(database_url="postgresql://u:secret@127.0.0.1:1/none", local_url="http://127.0.0.1:1"))
-    requests, skipped = tick(gone, instance)
+    requests, skipped = tick(gone, lasting)
     assert requests == []
     assert "127.0.0.1:1" in skipped
     assert "secret" not in skipped
@@ -249,12 +255,12 @@ class _Clock:
 
 
 def test_a_company_dagster_does_not_know_yet_does_not_stop_the_others(
-    books: Books, loaded: Company, instance: dg.DagsterInstance
+    books: Books, known: Company, lasting: dg.DagsterInstance
 ) -> None:
     """A company that was loaded from the command line has no partition until the companies sensor has seen it."""
-    assert tick(books, instance) == ([], "No company is connected and loaded yet.")
-    add(instance, loaded.partition_key)
-    assert len(tick(books, instance)[0]) == 1
+    assert tick(books, lasting) == ([], "No company is connected and loaded yet.")
+    add(lasting, known.partition_key)
+    assert len(tick(books, lasting)[0]) == 1
 
 
 def test_after_a_failed_refresh_the_sensor_waits(
@@ -302,14 +308,14 @@ def test_an_ageing_token_is_renewed_by_a_run_that_tells_no_secret(
 
 
 def test_the_companies_asset_shows_how_each_is_doing(
-    books: Books, loaded: Company, instance: dg.DagsterInstance
+    books: Books, known: Company, instance: dg.DagsterInstance
 ) -> None:
     result = dg.materialize(
         [defs.get_assets_def(["quickbooks", "companies"])], instance=instance, resources={"books": books}
     )
     (materialization,) = result.asset_materializations_for_node("quickbooks__companies")
     (record,) = materialization.metadata["companies"].value.records  # type: ignore[union-attr]
-    assert record.data["company"] == loaded.partition_key
+    assert record.data["company"] == known.partition_key
 
 
 def test_the_run_history_keeps_no_record_of_the_books(
@@ -322,14 +328,14 @@ def test_the_run_history_keeps_no_record_of_the_books(
     assert [each["DisplayName"] for each in customers if each["DisplayName"] in log] == []
 
 
-def test_a_month_begins_and_ends_at_utc_midnight(books: Books, loaded: Company, instance: dg.DagsterInstance) -> None:
+def test_a_month_begins_and_ends_at_utc_midnight(books: Books, known: Company, lasting: dg.DagsterInstance) -> None:
     """Late in the evening in California it already is the next month here, and Dagster's partitions agree."""
-    add(instance, loaded.partition_key)
+    add(lasting, known.partition_key)
     november = datetime(2026, 11, 1, 0, 5, tzinfo=UTC)
-    (request,), _ = tick(books, instance, november)
-    assert request.partition_key == key(loaded.partition_key, "2026-11-01")
-    (before,), _ = tick(books, instance, november - timedelta(hours=1))
-    assert before.partition_key == key(loaded.partition_key, "2026-10-01")
+    (request,), _ = tick(books, lasting, november)
+    assert request.partition_key == key(known.partition_key, "2026-11-01")
+    (before,), _ = tick(books, lasting, november - timedelta(hours=1))
+    assert before.partition_key == key(known.partition_key, "2026-10-01")
 
 
 def test_every_entity_is_read_by_some_asset() -> None:

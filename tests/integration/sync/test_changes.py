@@ -21,14 +21,6 @@ from tests.support.quickbooks import REALM, Sandbox
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def loaded(books: Books, company: Company, quickbooks: Sandbox) -> Books:
-    """The company's books, loaded once; what comes next is an hour like others."""
-    sync(books)
-    quickbooks.tell("/calls", method="DELETE")
-    return books
-
-
 def sync(books: Books, window: Window = INCREMENTAL, *, failing: tuple[str, ...] = (), **more: Any) -> Outcome:
     outcome = books.sync(None, window=window, trigger="test", **more)
     assert tuple(each.entity.name for each in outcome.failed) == failing, [str(each.error) for each in outcome.failed]

@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import entity_named
 from qbo_pipeline.settings import Settings
 from tests.soak.schedules import plan, play
 from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TROUBLE, Stage
 from tests.support.quickbooks import Sandbox
-from tests.support.untimed import UntimedBooks
+from tests.support.untimed import untimed_books
 
 SCHEDULES = 10
 _realms = itertools.count(9150000000000000)
@@ -29,9 +30,9 @@ _realms = itertools.count(9150000000000000)
 @pytest.fixture(scope="module")
 def untimed(
     sandbox_process: Sandbox, migrated_template: str, create_database: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[UntimedBooks]:
+) -> Iterator[Books]:
     """One installation for all of them: every schedule has a company of its own."""
-    books = UntimedBooks(
+    books = untimed_books(
         Settings(
             database_url=create_database(migrated_template),
             environment="local",
@@ -43,7 +44,7 @@ def untimed(
     books.database.dispose()
 
 
-def new_stage(sandbox: Sandbox, books: UntimedBooks, page_size: int = 4, seed: int = 1) -> Stage:
+def new_stage(sandbox: Sandbox, books: Books, page_size: int = 4, seed: int = 1) -> Stage:
     """Return a company of its own, connected, on a day that is always the same."""
     realm = str(next(_realms))
     sandbox.tell("/reset", {})
@@ -57,7 +58,7 @@ def new_stage(sandbox: Sandbox, books: UntimedBooks, page_size: int = 4, seed: i
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(SCHEDULES))
-def test_a_schedule_of_trouble_loses_nothing(seed: int, sandbox_process: Sandbox, untimed: UntimedBooks) -> None:
+def test_a_schedule_of_trouble_loses_nothing(seed: int, sandbox_process: Sandbox, untimed: Books) -> None:
     played = play(sandbox_process, untimed, plan(seed), date(2026, 11, 23))  # books depend on the day they begin
     assert played.wrong == [], str(played)
 
@@ -68,7 +69,7 @@ def test_a_schedule_is_the_same_again_and_another_is_another() -> None:
 
 
 @pytest.mark.slow
-def test_no_order_of_steps_loses_anything(sandbox_process: Sandbox, untimed: UntimedBooks) -> None:
+def test_no_order_of_steps_loses_anything(sandbox_process: Sandbox, untimed: Books) -> None:
     """The same steps, in whatever order hypothesis likes. To have a failure made shorter, add ``Phase.shrink``; at
     seconds for every sync that takes most of an hour.
     """
@@ -119,7 +120,7 @@ def nothing_of_invoices(stage: Stage) -> dict[str, object]:
     return {"fault": "empty_page", "times": 1, "match": {"realm": stage.realm, "path": "query", "entity": "Invoice"}}
 
 
-def test_a_first_load_whose_first_page_is_empty_is_made_good(sandbox_process: Sandbox, untimed: UntimedBooks) -> None:
+def test_a_first_load_whose_first_page_is_empty_is_made_good(sandbox_process: Sandbox, untimed: Books) -> None:
     stage = new_stage(sandbox_process, untimed)
     stage.entities = stage.entities[:3]  # those whose deletions need no full read, which would make it good too
     sandbox_process.tell("/faults", nothing_of_invoices(stage))
@@ -127,9 +128,7 @@ def test_a_first_load_whose_first_page_is_empty_is_made_good(sandbox_process: Sa
     assert stage.settle() == []
 
 
-def test_a_false_stub_is_not_believed_on_the_word_of_an_empty_page(
-    sandbox_process: Sandbox, untimed: UntimedBooks
-) -> None:
+def test_a_false_stub_is_not_believed_on_the_word_of_an_empty_page(sandbox_process: Sandbox, untimed: Books) -> None:
     stage = new_stage(sandbox_process, untimed)
     stage.entities = stage.entities[:3]
     stage.do("sync", 0)

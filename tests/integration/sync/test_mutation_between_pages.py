@@ -12,23 +12,24 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import entity_named
 from qbo_pipeline.qbo.paging import Page
 from qbo_pipeline.qbo.query import Select
 from qbo_pipeline.settings import Settings
 from tests.support.oracle import differences, remembered
 from tests.support.quickbooks import REALM, Sandbox
-from tests.support.untimed import UntimedBooks, small_pages
+from tests.support.untimed import small_pages, untimed_books
 
 INVOICE = (entity_named("Invoice"),)
 PAGE = 16
 
 
 @pytest.fixture
-def untimed(quickbooks: Sandbox, database_url: str, tmp_path: Path) -> Iterator[UntimedBooks]:
+def untimed(quickbooks: Sandbox, database_url: str, tmp_path: Path) -> Iterator[Books]:
     """An installation with the company of sixty invoices connected, and an hour since anybody touched its books."""
     quickbooks.tell("/clock", {"advance_seconds": 3600})
-    books = UntimedBooks(
+    books = untimed_books(
         Settings(database_url=database_url, environment="local", local_url=quickbooks.url, state_dir=tmp_path)
     )
     quickbooks.connect(books)
@@ -50,13 +51,13 @@ def quiet(quickbooks: Sandbox) -> int:
     return sum(number for kind, number in rule["changes"].items() if kind != "nothing")
 
 
-def sync(books: UntimedBooks, quickbooks: Sandbox) -> Any:
+def sync(books: Books, quickbooks: Sandbox) -> Any:
     # Calls take milliseconds here: without a second in between, more would be edited in one than a page holds.
     with small_pages(PAGE, between=lambda: quickbooks.tell("/clock", {"advance_seconds": 1})):
         return books.sync(None, INVOICE, trigger="test")
 
 
-def ids(books: UntimedBooks) -> set[str]:
+def ids(books: Books) -> set[str]:
     with books.engine.connect() as connection:
         return set(connection.execute(sa.text("SELECT id FROM quickbooks.invoices")).scalars())
 
@@ -68,7 +69,7 @@ def ids(books: UntimedBooks) -> set[str]:
     ids=lambda kinds: "+".join(kinds),
 )
 def test_a_first_load_of_changing_books_misses_nothing(
-    kinds: tuple[str, ...], seed: int, untimed: UntimedBooks, quickbooks: Sandbox
+    kinds: tuple[str, ...], seed: int, untimed: Books, quickbooks: Sandbox
 ) -> None:
     before = quickbooks.truth()["Invoice"].keys()
     changing(quickbooks, seed, *kinds)
@@ -83,7 +84,7 @@ def test_a_first_load_of_changing_books_misses_nothing(
 
 
 def test_the_usual_paging_loses_records_here_and_the_oracle_sees_it(
-    untimed: UntimedBooks, quickbooks: Sandbox, monkeypatch: pytest.MonkeyPatch
+    untimed: Books, quickbooks: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def by_offset(client: Any, entity: str, *, since: Any, **_: Any) -> Iterator[Page]:
         select = Select(entity).ordered_by("MetaData.LastUpdatedTime")
