@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -46,14 +47,14 @@ __all__ = ["Call", "Patience", "QboClient", "check_read_only"]
 
 
 class QboClient:
-    """Reads one company. Threads may share it as far as they may share its ``session``."""
+    """Reads one company. Threads may share it, as they may share its ``session``; calls are reported one by one."""
 
     def __init__(
         self,
         environment: Environment,
         realm_id: str,
         *,
-        access_token: Callable[[bool], str],
+        access_token: Callable[[str | None], str],
         session: requests.Session,
         throttle: Throttle,
         on_call: Callable[[Call], None],
@@ -63,7 +64,7 @@ class QboClient:
         limits: Limits | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """``access_token(True)`` is asked when the last token was refused: it must renew it."""
+        """``access_token`` is given the token that was refused, if one was: it must return another one."""
         self._environment = environment
         self._realm_id = realm_id
         self._base = environment.company_url(realm_id)
@@ -76,6 +77,7 @@ class QboClient:
         self._limits = limits or Limits()
         self._patience = patience or Patience()
         self._jitter = jitter
+        self._reporting = threading.Lock()
 
     def query(self, statement: Select, *, page: int | None = None) -> QueryAnswer:
         """Return the records one statement selects; ``page`` only numbers the page in error messages."""
@@ -155,10 +157,11 @@ class QboClient:
     def _answer(self, ask: Ask, understand: Callable[[bytes], _T]) -> _T:
         """Ask until it is answered or hopeless; renew a refused token once."""
         give_up_at = self._clock() + self._patience.seconds
+        token = self._access_token(None)
         try:
-            return self._patiently(ask, self._access_token(False), understand, give_up_at)
+            return self._patiently(ask, token, understand, give_up_at)
         except UnauthorizedError:
-            return self._patiently(ask, self._access_token(True), understand, give_up_at)
+            return self._patiently(ask, self._access_token(token), understand, give_up_at)
 
     def _patiently(self, ask: Ask, token: str, understand: Callable[[bytes], _T], give_up_at: float) -> _T:
         retrying = tenacity.Retrying(
@@ -234,7 +237,8 @@ class QboClient:
             self._throttle.pause(min(wish, self._patience.seconds))
 
     def _report(self, ask: Ask, started: float, status: int | None, tid: str | None, *, counted: bool) -> None:
-        self._on_call(Call(ask.kind, status, ask.entity, tid, self._clock() - started, counted))
+        with self._reporting:
+            self._on_call(Call(ask.kind, status, ask.entity, tid, self._clock() - started, counted))
 
 
 def _understood(

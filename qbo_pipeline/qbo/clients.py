@@ -46,17 +46,10 @@ class Clients:
         on_call: Callable[[Call], None] = lambda _: None,
     ) -> QboClient:
         """Return a client of one company; ``access_token`` is given the token that was refused, if one was."""
-        last: list[str] = []
-
-        def token(was_refused: bool) -> str:
-            refused = last.pop() if was_refused and last else None
-            last[:] = [access_token(refused)]
-            return last[0]
-
         return QboClient(
             self._environment,
             realm_id,
-            access_token=token,
+            access_token=access_token,
             session=new_session(),
             throttle=self._throttle(realm_id),
             on_call=on_call,

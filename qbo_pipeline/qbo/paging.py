@@ -80,12 +80,15 @@ def changed_pages(
     where: Sequence[Condition] = (),
     page_size: int = MAX_RESULTS,
     trust_short_pages: bool = True,
+    skip_seen: bool = False,
 ) -> Iterator[Page]:
     """Yield every record changed (or created) in ``since <= time < until``; an open end is None.
 
     ``inactive_too`` belongs to name lists: without it QuickBooks hides their inactive records. ``where`` must hold too,
     and must not depend on anything that changes. A page shorter than asked for ends the read, as Intuit documents;
-    without ``trust_short_pages`` only an empty one does, which costs a few calls more.
+    without ``trust_short_pages`` only an empty one does, which costs a few calls more. With ``skip_seen`` a page does
+    not show again what the one before showed of the second they share; should that very record be edited in between,
+    another is skipped: for whoever knows how many records there are, and reads again where one is missing.
 
     A record that existed all the while is yielded, however often it was edited meanwhile, unless the edit moved it
     past ``until``. Memory is one page, and inside a crowded second one digest per record.
@@ -99,6 +102,7 @@ def changed_pages(
         where=tuple(where),
         page_size=page_size,
         trust_short_pages=trust_short_pages,
+        skip_seen=skip_seen,
     ).pages(since)
 
 
@@ -116,6 +120,7 @@ class _Reading:
         where: tuple[Condition, ...],
         page_size: int,
         trust_short_pages: bool,
+        skip_seen: bool,
     ) -> None:
         self._client = client
         self._entity = entity
@@ -126,13 +131,14 @@ class _Reading:
         self._where = where
         self._page_size = page_size
         self._trust_short_pages = trust_short_pages
+        self._skip_seen = skip_seen
         self._asked = 0
 
     def pages(self, since: datetime | None) -> Iterator[Page]:
         bound = since and _whole(since)
         seen: set[bytes] = set()  # what was yielded of the bound's own second, which is all that can come again
         while True:
-            answer, times = self._ordered_answer(bound)
+            answer, times = self._ordered_answer(bound, 1 + len(seen) if self._skip_seen else 1)
             fresh = _not_in(seen, answer.records)
             if fresh or self._asked == 1:
                 yield Page(fresh, answer.time)
@@ -168,7 +174,7 @@ class _Reading:
             met: list[Identity] = []
             while True:
                 answer = self._ask(window.page(len(met) + 1, self._page_size))
-                identities = [_identity(record) for record in answer.records]
+                identities = [identity(record) for record in answer.records]
                 nothing_new = set(identities) <= set(met)
                 met += identities
                 fresh = _not_in(seen, answer.records)
@@ -187,16 +193,16 @@ class _Reading:
             " are being changed right now or STARTPOSITION is ignored; read it again later"
         )
 
-    def _ordered_answer(self, bound: datetime | None) -> tuple[QueryAnswer, list[datetime | None]]:
+    def _ordered_answer(self, bound: datetime | None, start: int) -> tuple[QueryAnswer, list[datetime | None]]:
         """Ask for the page that begins at ``bound``; one that is out of order is asked for again, then refused."""
-        statement = self._window(bound, self._until).ordered_by(self._property).page(1, self._page_size)
+        statement = self._window(bound, self._until).ordered_by(self._property).page(start, self._page_size)
         for _ in range(2):
             answer = self._ask(statement)
             # Order matters only where there is more to come. An edit can fall between QuickBooks' sorting and its
             # writing, so one disorder proves nothing; two in a row mean that the order or the bound is ignored.
             if not self._may_go_on(answer):
                 return answer, []
-            times = [self._time(record) for record in answer.records]
+            times = [time_of(record, self._by) for record in answer.records]
             known = [time for time in times if time is not None]
             if known == sorted(known) and (bound is None or not known or known[0] >= bound):
                 return answer, times
@@ -206,13 +212,8 @@ class _Reading:
         return len(answer.records) >= (self._page_size if self._trust_short_pages else 1)
 
     def _window(self, since: datetime | None, until: datetime | None) -> Select:
-        select = Select(self._entity, self._where)
-        if since is not None:
-            select = select.where(self._property, ">=", since)
-        ends = [end for end in (until, self._until) if end is not None]
-        if ends:
-            select = select.where(self._property, "<", min(ends))
-        return select.where("Active", "in", (True, False)) if self._inactive_too else select
+        end = min((end for end in (until, self._until) if end is not None), default=None)
+        return window(self._entity, self._where, self._by, since, end, inactive_too=self._inactive_too)
 
     def _ask(self, statement: Select) -> QueryAnswer:
         self._asked += 1
@@ -220,16 +221,36 @@ class _Reading:
             raise self._refusal("every end")
         return self._client.query(statement, page=self._asked)
 
-    def _time(self, record: msgspec.Raw) -> datetime | None:
-        times = _head_of(record).times
-        found = moment(times.updated if self._by == "LastUpdatedTime" else times.created) if times else None
-        return _whole(found) if found is not None else None
-
     def _refusal(self, what: str) -> RejectedError:
         return RejectedError(
             f"reading {self._entity}: QuickBooks ignored {what}, so records could be lost unnoticed; the read stopped"
             " here and its cursor must not move"
         )
+
+
+def window(
+    entity: str,
+    where: Sequence[Condition],
+    by: By,
+    since: datetime | None,
+    until: datetime | None,
+    *,
+    inactive_too: bool,
+) -> Select:
+    """Return the statement for every record with ``since <= time < until``; an open end is None."""
+    select = Select(entity, tuple(where))
+    if since is not None:
+        select = select.where(f"MetaData.{by}", ">=", _whole(since))
+    if until is not None:
+        select = select.where(f"MetaData.{by}", "<", until)
+    return select.where("Active", "in", (True, False)) if inactive_too else select
+
+
+def time_of(record: msgspec.Raw, by: By) -> datetime | None:
+    """Return when a record was changed (or created), in whole seconds; None where it does not say."""
+    times = _head_of(record).times
+    found = moment(times.updated if by == "LastUpdatedTime" else times.created) if times else None
+    return _whole(found) if found is not None else None
 
 
 def _whole(time: datetime) -> datetime:
@@ -248,7 +269,8 @@ def _head_of(record: msgspec.Raw) -> _Head:
     return head
 
 
-def _identity(record: msgspec.Raw) -> Identity:
+def identity(record: msgspec.Raw) -> Identity:
+    """Return who a record is, and in which state."""
     # Not the bytes where there is an Id: an Attachable's download address is another one in every answer.
     head = _head_of(record)
     who = _digest(record) if head.id is None else head.id

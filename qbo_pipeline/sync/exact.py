@@ -8,22 +8,26 @@ everything around it is read, and the second is named.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.errors import QboError, RetryableError, UnreadableRecordError
+from qbo_pipeline.qbo.ahead import WORTH_IT, LongRead
 from qbo_pipeline.qbo.answers import CountAnswer
 from qbo_pipeline.qbo.client import QboClient
 from qbo_pipeline.qbo.paging import By, Page, changed_pages
-from qbo_pipeline.qbo.query import Condition
+from qbo_pipeline.qbo.query import MAX_RESULTS, Condition
 from qbo_pipeline.sync.heads import key_in
 
 #: Intuit's codes for "one of these records cannot be written out".
 _POISON = frozenset({"4002", "10000"})
 _FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+#: More records than this are read with several pages in flight.
+AHEAD = WORTH_IT * MAX_RESULTS
 
 
 @dataclass(slots=True)
@@ -46,8 +50,13 @@ class ExactReading:
         if counted is not None and counted.total == 0:
             yield Page([], counted.time)
             return
-        yield from self._window(since, until)
-        if counted is not None and not self.unreadable and len(self.ids) < counted.total:
+        if counted is None:
+            yield from self._window(since, until)
+            return
+        self._time = counted.time
+        # What is touched after the count is the next sync's, so the read may end once it has shown as many as that.
+        yield from self._enough(self._counted_pages(counted.total, since, until), counted)
+        if not self.unreadable and len(self.ids) < counted.total:
             # A page was short, or empty, and was no end. The second look goes on until a page is empty, and no further
             # than the count: people who add records meanwhile would keep it going for ever, and what they touch after
             # the count is the next sync's. What it does not see, QuickBooks does not show; a count that still says
@@ -100,17 +109,50 @@ class ExactReading:
     def _window(
         self, since: datetime | None, until: datetime | None, *, trust_short_pages: bool = True
     ) -> Iterator[Page]:
-        try:
-            for page in changed_pages(
+        yield from self._noted(self._pages(since, until, trust_short_pages=trust_short_pages), since, until)
+
+    def _counted_pages(self, total: int, since: datetime | None, until: datetime | None) -> Generator[Page, None, None]:
+        """Read a window that holds ``total`` records, by the way that asks least, or waits least."""
+        pages = (
+            LongRead(
                 self.client,
                 self.entity.name,
-                since=since,
-                until=until,
-                by=self.by,
+                total,
+                since,
+                until,
                 inactive_too=self.entity.active,
+                by=self.by,
                 where=self.where,
-                trust_short_pages=trust_short_pages,
-            ):
+            ).pages()
+            if total > AHEAD
+            else self._pages(since, until, skip_seen=True)
+        )
+        yield from self._noted(pages, since, until)
+
+    def _enough(self, pages: Generator[Page, None, None], counted: CountAnswer) -> Iterator[Page]:
+        with closing(pages):
+            for number, page in enumerate(pages):
+                # The cursor may not be younger than the count.
+                yield Page(page.records, counted.time) if number == 0 else page
+                if len(self.ids) >= counted.total and not self.unreadable:
+                    return
+
+    def _pages(self, since: datetime | None, until: datetime | None, **more: bool) -> Iterator[Page]:
+        return changed_pages(
+            self.client,
+            self.entity.name,
+            since=since,
+            until=until,
+            by=self.by,
+            inactive_too=self.entity.active,
+            where=self.where,
+            **more,
+        )
+
+    def _noted(self, pages: Iterator[Page], since: datetime | None, until: datetime | None) -> Iterator[Page]:
+        """Note what was read; what cannot be is read around."""
+        try:
+            for page in pages:
                 self._time = self._time or page.time
                 self.ids.update(key_in(self.entity, record) for record in page.records)
                 yield page

@@ -116,8 +116,8 @@ class Connection:
     waits: list[float] = field(default_factory=list)
     refreshes: int = 0
 
-    def access_token(self, refused: bool) -> str:
-        if refused:
+    def access_token(self, refused: str | None) -> str:
+        if refused is not None:
             self.grant = self.oauth.refresh(self.grant.refresh_token)
             self.refreshes += 1
         return self.grant.access_token

@@ -5,15 +5,16 @@ And Intuit's two round numbers made small, so that books of thirty records have 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from qbo_pipeline.books import Books
+from qbo_pipeline.qbo.ahead import WORTH_IT, LongRead
 from qbo_pipeline.qbo.clients import Waiting
-from qbo_pipeline.qbo.paging import changed_pages
+from qbo_pipeline.qbo.paging import Page, changed_pages
 from qbo_pipeline.settings import Settings
 
 
@@ -48,8 +49,19 @@ def small_pages(size: int, cdc_limit: int = 1000, between: Callable[[], object] 
             yield page
             between()
 
+    class ahead(LongRead):  # noqa: N801 - stands in for a class
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **{"page_size": size, **more})
+
+        def pages(self) -> Generator[Page, None, None]:
+            for page in super().pages():
+                yield page
+                between()
+
     with pytest.MonkeyPatch.context() as patch:
         for module in ("exact", "reader"):
             patch.setattr(f"qbo_pipeline.sync.{module}.changed_pages", paged)
+        patch.setattr("qbo_pipeline.sync.exact.LongRead", ahead)
+        patch.setattr("qbo_pipeline.sync.exact.AHEAD", WORTH_IT * size)
         patch.setattr("qbo_pipeline.qbo.answers.CDC_LIMIT", cdc_limit)
         yield

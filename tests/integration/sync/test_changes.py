@@ -17,8 +17,11 @@ from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, created_between
 from qbo_pipeline.warehouse.companies import Company
 from tests.support.oracle import differences
 from tests.support.quickbooks import REALM, Sandbox
+from tests.support.untimed import small_pages
 
 pytestmark = pytest.mark.slow
+
+INVOICE = entity_named("Invoice")
 
 
 def sync(books: Books, window: Window = INCREMENTAL, *, failing: tuple[str, ...] = (), **more: Any) -> Outcome:
@@ -77,6 +80,27 @@ def test_a_first_load_is_one_page_and_one_count_per_entity(books: Books, company
         pages = 2 if entity.reads == "per currency" else min(rows, 1)
         assert spent[f"query {entity.name}"] <= pages + (entity.name == "CompanyCurrency"), entity.name
         assert spent[f"count {entity.name}"] <= 1, entity.name
+
+
+@pytest.mark.parametrize(("page_size", "pages"), [(100, 1), (60, 1), (59, 2), (30, 2), (20, 3), (15, 4)])
+def test_a_long_list_costs_its_pages_and_one_count(
+    books: Books, company: Company, quickbooks: Sandbox, page_size: int, pages: int
+) -> None:
+    assert len(ids(quickbooks, "Invoice")) == 60
+    quickbooks.tell("/calls", method="DELETE")
+    with small_pages(page_size):
+        assert books.sync(None, (INVOICE,), trigger="test").failed == []
+    assert calls(quickbooks) == {"count Invoice": 1, "query Invoice": pages}
+
+
+def test_a_long_read_has_several_pages_in_flight_and_costs_a_record_more_per_page(
+    books: Books, company: Company, quickbooks: Sandbox
+) -> None:
+    quickbooks.tell("/calls", method="DELETE")
+    with small_pages(10):
+        assert books.sync(None, (INVOICE,), trigger="test").failed == []
+    assert calls(quickbooks) == {"count Invoice": 1, "query Invoice": 7}, "each page shows one record of the one before"
+    assert differences(books.database, REALM, quickbooks.truth(), entities=(INVOICE,)) == []
 
 
 def test_an_hour_costs_one_call_and_two_for_each_entity_that_lost_something(loaded: Books, quickbooks: Sandbox) -> None:

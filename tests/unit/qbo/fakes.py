@@ -94,11 +94,11 @@ class FakeQuickBooks(HTTPAdapter):
 class Tokens:
     """Hands out numbered tokens, a new one whenever the last was refused."""
 
-    asked: list[bool] = field(default_factory=list)
+    asked: list[str | None] = field(default_factory=list)
 
-    def __call__(self, refused: bool) -> str:
+    def __call__(self, refused: str | None) -> str:
         self.asked.append(refused)
-        return f"{TOKEN}.{sum(self.asked)}"
+        return f"{TOKEN}.{sum(each is not None for each in self.asked)}"
 
 
 @dataclass
