@@ -86,6 +86,11 @@ class Syncer:
         asked = tuple(each for each in run.entities if each.name not in lacking and each.name not in resting)
         calls: Counter[str] = Counter()
         client = self._client_of(run.company, lambda call: calls.update([call.kind]))
+
+        def tell(each: EntityOutcome) -> None:
+            each.run_calls = sum(calls.values())
+            progress(each)
+
         with company_lease(self._engine, realm_id, f"{run.trigger} {run.id[:8]}", on_wait=on_wait) as lease:
             RunLog(self._engine).start(run.id, realm_id, trigger=run.trigger, mode=str(run.window))
             stored = StoredBooks(self._engine, realm_id)
@@ -97,7 +102,7 @@ class Syncer:
                         reader=QboReader(client, stored, believe_deletions=believe_deletions),
                         entities=asked,
                         window=run.window,
-                        progress=progress,
+                        progress=tell,
                         fence=lease.fence,
                     )
                 if outcome.failed:

@@ -15,6 +15,7 @@ from qbo_pipeline.defs.partitions import COMPANY_MONTHS, Selection, selection
 from qbo_pipeline.defs.resources import Books
 from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
+from qbo_pipeline.sync.progress import Progress
 from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, created_between
 from qbo_pipeline.warehouse.tables import deleted_records
 
@@ -131,19 +132,7 @@ with warnings.catch_warnings():
             entity for entity in ENTITIES if any(table_key(t) in context.selected_asset_keys for t in entity.tables)
         )
 
-        begun: set[str] = set()
-
-        def say(progress: EntityOutcome) -> None:
-            begun.add(progress.entity.name)
-            context.log.info(
-                "%s (%d of %d): page %d, %d records so far",
-                progress.entity.name,
-                len(begun),
-                len(entities),
-                progress.pages,
-                progress.records,
-            )
-
+        progress = Progress(len(entities))
         if (budget := books.budget()).is_low:
             context.log.warning("%s", budget)
         context.log.info("Syncing %s: %d entities, %s", chosen.company, len(entities), window)
@@ -155,7 +144,7 @@ with warnings.catch_warnings():
                 run_id=context.run.run_id,
                 trigger="dagster",
                 believe_deletions=config.believe_deletions,
-                progress=say,
+                progress=lambda each: context.log.info(progress.line(each)),
             )
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=False) from None

@@ -43,6 +43,8 @@ class Findings:
 
     gone: list[Gone] = field(default_factory=list)
     problem: PipelineError | None = None
+    #: How many records QuickBooks counted before they were read.
+    expected: int | None = None
 
 
 def still_there(client: QboClient, entity: Entity, ids: Iterable[str]) -> Iterator[list[msgspec.Raw]]:

@@ -32,7 +32,10 @@ AHEAD = WORTH_IT * MAX_RESULTS
 
 @dataclass(slots=True)
 class ExactReading:
-    """One read of an entity; ``ids`` fills with what was read, ``unreadable`` with windows that cannot be."""
+    """One read of an entity; ``ids`` fills with what was read, ``unreadable`` with windows that cannot be.
+
+    ``total`` is how many records were counted before, None where they could not be.
+    """
 
     client: QboClient
     entity: Entity
@@ -40,6 +43,7 @@ class ExactReading:
     where: tuple[Condition, ...] = ()
     ids: set[str] = field(default_factory=set)
     unreadable: list[tuple[datetime, datetime]] = field(default_factory=list)
+    total: int | None = None
     _time: datetime | None = None
     _asked: tuple[datetime | None, datetime | None] = (None, None)
 
@@ -53,7 +57,7 @@ class ExactReading:
         if counted is None:
             yield from self._window(since, until)
             return
-        self._time = counted.time
+        self._time, self.total = counted.time, counted.total
         # What is touched after the count is the next sync's, so the read may end once it has shown as many as that.
         yield from self._enough(self._counted_pages(counted.total, since, until), counted)
         if not self.unreadable and len(self.ids) < counted.total:

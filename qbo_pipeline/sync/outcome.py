@@ -22,6 +22,8 @@ class EntityOutcome:
     records: int = 0
     lines: int = 0
     pages: int = 0
+    expected: int | None = None  #: how many records QuickBooks counted before they were read, where it was asked
+    run_calls: int = 0  #: API calls of the whole run, up to the last page of this entity
     deleted: int = 0  #: rows that left the entity's table because QuickBooks no longer has the record
     cursor_before: datetime | None = None
     cursor_after: datetime | None = None

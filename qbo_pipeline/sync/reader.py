@@ -70,7 +70,7 @@ class QboReader:
             self._changes = collect(self._client, {each: time for each, time in since.items() if time is not None})
 
     def findings(self, entity: Entity) -> Findings:
-        """Return what the read of an entity found out beside its records; to be asked after its last page."""
+        """Return what the read of an entity has found out so far beside its records: all of it after its last page."""
         return self._findings.get(entity.name, Findings())
 
     def pages(self, entity: Entity, window: Window, since: datetime | None) -> Iterator[Page]:
@@ -110,8 +110,7 @@ class QboReader:
     def _changed(self, entity: Entity, since: datetime) -> Iterator[Page]:
         """Read what changed by query; where that is instead of change data capture, find the deleted by counting."""
         reading = ExactReading(self._client, entity)
-        yield from reading.pages(since)
-        self._note(entity).problem = reading.problem()
+        yield from self._exactly(reading, since)
         # Change data capture would have named the deleted; whoever it does not speak for is counted.
         if (entity.name in self._changes.uncaptured or not entity.cdc) and not reading.unreadable:
             known = self._stored.ids(entity) | reading.ids
@@ -121,18 +120,24 @@ class QboReader:
     def _everything(self, entity: Entity) -> Iterator[Page]:
         """Read all there is, and miss what is not."""
         reading = ExactReading(self._client, entity)
-        yield from reading.pages(None)
-        self._note(entity).problem = reading.problem()
+        yield from self._exactly(reading, None)
         stored = self._stored.ids(entity)
         yield from self._missed(entity, reading, stored, stored, "full read")
 
     def _range(self, entity: Entity, window: Window) -> Iterator[Page]:
         """Read what was created in a range, and miss what was and is not any more."""
         reading = ExactReading(self._client, entity, by="CreateTime")
-        yield from reading.pages(window.since, window.until)
-        self._note(entity).problem = reading.problem()
+        yield from self._exactly(reading, window.since, window.until)
         expected = self._stored.ids(entity, window.since, window.until)
         yield from self._missed(entity, reading, expected, self._stored.ids(entity), "range read")
+
+    def _exactly(self, reading: ExactReading, since: datetime | None, until: datetime | None = None) -> Iterator[Page]:
+        """Pass on what a read shows, and what there is to know about it."""
+        note = self._note(reading.entity)
+        for page in reading.pages(since, until):
+            note.expected = reading.total
+            yield page
+        note.problem = reading.problem()
 
     def _named(self, entity: Entity, ids: frozenset[str]) -> Iterator[Page]:
         """Read single records; those that are not there are gone."""

@@ -74,7 +74,7 @@ class Reader(Protocol):
         ...
 
     def findings(self, entity: Entity) -> Findings:
-        """Return what else the read of an entity found out; asked after its last page."""
+        """Return what else the read of an entity found out, all of it after its last page."""
         ...
 
 
@@ -168,6 +168,7 @@ def _read(entity: Entity, reading: Reading, files: EntityFiles, outcome: EntityO
     synced_at = datetime.min.replace(tzinfo=UTC)
     for page in reading.reader.pages(entity, reading.window, since):
         asked_at = outcome.asked_at = asked_at or page.time
+        outcome.expected = reading.reader.findings(entity).expected
         for record in page.records:
             # Strictly growing: a record read twice, even in one page, is told apart by it, and the later one wins.
             synced_at = max(datetime.now(UTC), synced_at + timedelta(microseconds=1))
