@@ -26,6 +26,10 @@ EXAMPLES = {
     "client_id": "",
     "client_secret": "",
     "auth_basic": "",
+    "token_key": "",
+    "token_key_file": "",
+    "token_storage": "encrypted",
+    "installation": "",
 }
 
 

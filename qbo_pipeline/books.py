@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from qbo_pipeline.warehouse.calls import Budget
     from qbo_pipeline.warehouse.companies import Company, CompanyStore
     from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
-    from qbo_pipeline.warehouse.token_store import StoredTokens
+    from qbo_pipeline.warehouse.spool import Spool
+    from qbo_pipeline.warehouse.stored_tokens import StoredTokens
+    from qbo_pipeline.warehouse.token_store import TokenStore
+    from qbo_pipeline.warehouse.vault import Custody
 
 
 #: How long a company waits for its next sync once the month's API calls are spent. Schedules tick a little early.
@@ -107,7 +110,7 @@ class Books:
         """
         from qbo_pipeline.warehouse.migrate import upgrade
 
-        return upgrade(self.database, adopt=adopt, dry_run=dry_run)
+        return upgrade(self.database, adopt=adopt, dry_run=dry_run, custody=self.custody)
 
     def grant(self, role: str) -> Rights:
         """Let an existing role of the database read the tables of the books, and nothing else."""
@@ -144,11 +147,37 @@ class Books:
         return CompanyStore(self.engine)
 
     @cached_property
-    def keeper(self) -> TokenKeeper:
-        from qbo_pipeline.tokens import TokenKeeper
+    def custody(self) -> Custody:
+        """How this installation keeps tokens; makes the key and the installation's name where there are none."""
+        from qbo_pipeline.warehouse.engine import address
+        from qbo_pipeline.warehouse.vault import Custody, Vault, installation_of, vault_of_file
+
+        settings = self.settings
+        database = address(settings.database_url) if settings.database_url else ""
+        return Custody(
+            Vault(settings.token_key) if settings.token_key else vault_of_file(settings.token_key_path),
+            installation_of(settings.state_dir, settings.installation, database),
+            hides_access=settings.token_storage != "plain",  # noqa: S105 - a way, not a token
+        )
+
+    @cached_property
+    def token_store(self) -> TokenStore:
         from qbo_pipeline.warehouse.token_store import TokenStore
 
-        return TokenKeeper(TokenStore(self.engine), self.oauth)
+        return TokenStore(self.engine, self.custody)
+
+    @cached_property
+    def spool(self) -> Spool:
+        """The second place of the token pairs."""
+        from qbo_pipeline.warehouse.spool import Spool
+
+        return Spool(self.settings.state_dir / "spool", self.custody.vault)
+
+    @cached_property
+    def keeper(self) -> TokenKeeper:
+        from qbo_pipeline.tokens import TokenKeeper
+
+        return TokenKeeper(self.token_store, self.oauth, self.spool)
 
     @cached_property
     def connector(self) -> Connector:
@@ -158,6 +187,7 @@ class Books:
             self.environment,
             self.oauth,
             self.companies,
+            self.custody,
             lambda realm_id, token: self._client(realm_id, lambda _: token).company_info().record,
             redirect_uri=self.settings.redirect_uri,
         )
@@ -297,9 +327,8 @@ class Books:
     def due_for_refresh(self) -> list[Company]:
         """Return the companies whose access token is to be renewed now."""
         from qbo_pipeline.tokens import DUE
-        from qbo_pipeline.warehouse.token_store import TokenStore
 
-        due = set(TokenStore(self.engine).due(DUE))
+        due = set(self.token_store.due(DUE))
         return [company for company in self.connected() if company.realm_id in due]
 
     def refresh(self, company: Company) -> StoredTokens:

@@ -19,6 +19,7 @@ from qbo_pipeline.errors import RejectedError, RetryableError
 from qbo_pipeline.qbo.environments import Environment
 from qbo_pipeline.qbo.oauth import Grant, OAuthClient
 from qbo_pipeline.warehouse.companies import Company, CompanyStore
+from qbo_pipeline.warehouse.vault import Custody
 
 STATE_SECONDS = 600
 
@@ -47,6 +48,7 @@ class Connector:
         environment: Environment,
         oauth: OAuthClient,
         companies: CompanyStore,
+        custody: Custody,
         company_info: NamesCompany,
         *,
         redirect_uri: str,
@@ -55,6 +57,7 @@ class Connector:
         self._environment = environment
         self._oauth = oauth
         self._companies = companies
+        self._custody = custody
         self._company_info = company_info
         self._redirect_uri = redirect_uri
         self._monotonic = monotonic
@@ -94,6 +97,7 @@ class Connector:
             environment=self._environment.name,
             base_url=self._environment.api_url,
             grant=grant,
+            custody=self._custody,
             books_since=_day(info.metadata.created),
         )
 

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
-from qbo_pipeline.errors import UsageError
 from qbo_pipeline.warehouse.calls import CallLedger
 from qbo_pipeline.warehouse.companies import Company
 from qbo_pipeline.warehouse.runs import RunLog, SyncRun
-from qbo_pipeline.warehouse.token_store import StoredTokens, TokenStore
+from qbo_pipeline.warehouse.stored_tokens import StoredTokens, all_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +66,15 @@ def _after(now: datetime, left: timedelta | None) -> str | None:
 
 def statuses(engine: Engine, companies: list[Company]) -> list[CompanyStatus]:
     """Return the status of each of ``companies``."""
-    tokens, runs, ledger = TokenStore(engine), RunLog(engine), CallLedger(engine)
+    runs, ledger = RunLog(engine), CallLedger(engine)
+    with engine.connect() as connection:
+        tokens = {each.realm_id: each for each in all_tokens(connection)}
     return [
         CompanyStatus(
             company,
-            _tokens(tokens, company.realm_id),
+            tokens.get(company.realm_id),
             next(iter(runs.latest(company.realm_id)), None),
             sum(ledger.month(realm_id=company.realm_id).values()),
         )
         for company in companies
     ]
-
-
-def _tokens(store: TokenStore, realm_id: str) -> StoredTokens | None:
-    try:
-        return store.read(realm_id)
-    except UsageError:
-        return None

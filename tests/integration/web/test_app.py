@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import uvicorn
 
 from qbo_pipeline.books import Books
+from qbo_pipeline.secret import Secret
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.warehouse.companies import Company
 from qbo_pipeline.web.app import create_app
@@ -106,7 +107,7 @@ def test_a_wrong_client_secret_is_explained(quickbooks: Sandbox, books: Books, e
         database_url=books.settings.database_url,
         local_url=quickbooks.url,
         client_id="sandbox-client",
-        client_secret="s3cret-client",
+        client_secret=Secret("s3cret-client"),
     )
     with serving(Books(wrong)) as client:
         said = problem(client, client.get(consent(client)).headers["location"])
