@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,39 @@ class Books:
             redirect_uri=self.settings.redirect_uri,
         )
 
+    def disconnect(self, company: Company) -> bool:
+        """Revoke a company's consent, then wipe its tokens; its books stay. False when QuickBooks knew it no more.
+
+        Raises QboError, with nothing wiped, when QuickBooks cannot be asked.
+        """
+        from qbo_pipeline.connect import revoke
+        from qbo_pipeline.warehouse.token_custody import forget_tokens, open_tokens
+
+        self.keeper.check_ours(company.realm_id)
+        revoked = revoke(self.oauth, open_tokens(self.engine, self.custody, company.realm_id))
+        forget_tokens(self.engine, company.realm_id)
+        self.spool.forget(company.realm_id)
+        return revoked
+
+    def take_ownership(self, companies: list[Company]) -> None:
+        """Make this installation the one that refreshes the tokens of companies."""
+        from qbo_pipeline.warehouse.token_custody import take_ownership
+
+        take_ownership(self.engine, self.custody, [company.realm_id for company in companies])
+
+    def rekey(self) -> int:
+        """Seal all tokens with a new key (or the first of QBO_TOKEN_KEY); return how many were sealed otherwise."""
+        from qbo_pipeline.warehouse.token_custody import rekey
+        from qbo_pipeline.warehouse.vault import add_key, vault_of_file
+
+        custody = self.custody
+        if not self.settings.token_key:
+            add_key(self.settings.token_key_path)
+            custody = replace(custody, vault=vault_of_file(self.settings.token_key_path))
+        changed = rekey(self.engine, custody)
+        self.spool.reseal(custody.vault)
+        return changed
+
     def connected(self) -> list[Company]:
         """Return the companies of this environment, by name."""
         return self.companies.all(self.settings.environment)
@@ -339,7 +373,14 @@ class Books:
         """Return how every connected company is doing."""
         from qbo_pipeline.status import statuses
 
-        return statuses(self.engine, self.connected())
+        return statuses(self.engine, self.connected(), self.custody.installation)
+
+    def alert(self, job: str, run_id: str) -> bool:
+        """Tell people that a run failed, where QBO_ALERT_WEBHOOK_URL says; False when nobody was told."""
+        from qbo_pipeline.alerts import failure_text, post
+
+        url = self.settings.alert_webhook_url
+        return url is not None and post(url, failure_text(job, run_id, self.statuses()))
 
     def overview(self) -> pd.DataFrame:
         """Return the connected companies as a table: one row each, with the state of connection and last sync."""

@@ -70,6 +70,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     installation: Annotated[
         str | None, "QBO_INSTALLATION", "name of this installation; unset: one is made once in the state folder"
     ] = None
+    alert_webhook_url: Annotated[
+        Secret | None, "QBO_ALERT_WEBHOOK_URL", "address that is told of failed runs, as Slack's incoming webhooks are"
+    ] = None
     monthly_call_budget: Annotated[
         int, "QBO_MONTHLY_CALL_BUDGET", "QuickBooks API calls a month, all companies; beyond it syncs are daily"
     ] = 500_000
@@ -162,6 +165,9 @@ def _check_addresses(settings: Settings) -> None:
             f"QBO_LOCAL_URL is {settings.local_url[:100]!r}; it must be an address on this machine like "
             "http://127.0.0.1:8700."
         )
+    alert = settings.alert_webhook_url
+    if alert is not None and not (alert.startswith("https://") or _LOCAL_URL.match(alert)):
+        raise SettingsError("QBO_ALERT_WEBHOOK_URL must be an https:// address.")
     try:
         parts = urlsplit(settings.redirect_uri)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.fragment

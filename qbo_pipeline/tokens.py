@@ -128,6 +128,12 @@ class TokenKeeper:
                 )
             self._sleep(random.uniform(0.05, 0.5))  # noqa: S311 - spreads the waiting processes, no secret
 
+    def check_ours(self, realm_id: str) -> None:
+        """Raise OwnershipError when another installation keeps a company's tokens."""
+        tokens = self._store.read(realm_id)
+        if not self._store.is_ours(tokens):
+            raise _not_ours(tokens)
+
     def _recover(self, lease: Lease) -> Pair | None:
         """Store the pair of a process that died, or of a database that was newer; None when there is none."""
         newest = next(iter(self._spool.pairs(lease.realm_id, lease.chain)), None)

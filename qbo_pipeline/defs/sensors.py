@@ -1,4 +1,4 @@
-"""Two watchers: new companies get partitions and a first load; tokens are renewed before they age."""
+"""Three watchers: of new companies, which get partitions and a first load; of ageing tokens; of runs that fail."""
 
 from datetime import UTC, datetime
 
@@ -102,3 +102,19 @@ def token_freshness(
     if context.instance.get_runs(filters, limit=1):
         return dg.SkipReason("A refresh is under way.")
     return dg.RunRequest(tags={"quickbooks/companies": ", ".join(company.partition_key for company in due)})
+
+
+@dg.run_failure_sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tell people of a run that failed, where QBO_ALERT_WEBHOOK_URL says.",
+)
+def alert(context: dg.RunFailureSensorContext, books: dg.ResourceParam[Books]) -> dg.SkipReason | None:
+    """Say which run, and what to do about any connection; the reason itself stays in Dagster."""
+    run = context.dagster_run
+    context.log.warning("Run %s of %s failed.", run.run_id, run.job_name)
+    try:
+        told = books.alert(run.job_name, run.run_id)
+    except PipelineError as error:
+        return dg.SkipReason(str(error))
+    return None if told else dg.SkipReason("QBO_ALERT_WEBHOOK_URL is not set, or did not take it.")

@@ -91,11 +91,14 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def reseal(self, vault: Vault) -> None:
-        """Seal every pair with the first key of another ring, which must open it too."""
+        """Seal every pair with the first key of another ring; what that one does not open is left as it is."""
+        self._vault = vault
         for path in self._files():
             bound = _bound(path.name.partition(".")[0], path.name)
-            write_private(path, vault.seal(vault.open(path.read_text(), bound).reveal(), bound))
-        self._vault = vault
+            try:
+                write_private(path, vault.seal(vault.open(path.read_text(), bound).reveal(), bound))
+            except SettingsError:
+                _log.warning("The spooled tokens in %s were sealed with a key that is gone.", path.name)
 
     def _files(self, realm_id: str | None = None, chain: str | None = None) -> list[Path]:
         """Return the files of a chain, of a company or of all, the newest first."""

@@ -61,6 +61,11 @@ class StoredTokens:
         return not self.refresh_token or is_sealed(self.refresh_token)
 
     @property
+    def hides_its_access_token(self) -> bool:
+        """Tell whether the access token is stored as an envelope, as far as this was read without opening it."""
+        return is_sealed(self.access_token)
+
+    @property
     def may_try(self) -> bool:
         """Tell whether the next attempt need not wait."""
         return self.retry_in is None or self.retry_in <= dt.timedelta(0)

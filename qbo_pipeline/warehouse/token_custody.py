@@ -5,13 +5,17 @@ Each is one transaction that locks the rows it changes, so a refresh comes befor
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
 
-from qbo_pipeline.errors import BusyError
-from qbo_pipeline.warehouse.stored_tokens import all_tokens, opened_refresh_token
+from qbo_pipeline.errors import BusyError, SettingsError
+from qbo_pipeline.secret import Secret
+from qbo_pipeline.warehouse.stored_tokens import all_tokens, opened_refresh_token, stored_tokens
 from qbo_pipeline.warehouse.vault import Bound, Custody, is_sealed
+
+_log = logging.getLogger(__name__)
 
 _LOCKED = "SELECT realm_id FROM quickbooks.connections ORDER BY realm_id FOR UPDATE"
 _ARCHIVED = """
@@ -100,6 +104,20 @@ def take_ownership(engine: sa.Engine, custody: Custody, realm_ids: Collection[st
             ),
             {"realms": list(realm_ids), "installation": custody.installation},
         )
+
+
+def open_tokens(engine: sa.Engine, custody: Custody, realm_id: str) -> list[Secret]:
+    """Return the refresh and the access token of a company, as far as they are there and a key opens them."""
+    with engine.connect() as connection:
+        found = stored_tokens(connection, realm_id)
+    opened = []
+    for column in ("refresh_token", "access_token"):
+        if found is not None and (text := getattr(found, column)):
+            try:
+                opened.append(custody.vault.open(text, Bound(realm_id, column, found.generation)))
+            except SettingsError:
+                _log.warning("The %s of company %s cannot be opened, so it cannot be revoked.", column, realm_id)
+    return opened
 
 
 def forget_tokens(engine: sa.Engine, realm_id: str) -> None:

@@ -15,6 +15,7 @@ import hashlib
 import os
 import socket
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +47,14 @@ class Bound:
 class Vault:
     """A ring of keys."""
 
-    def __init__(self, ring: str, *, where: str = "QBO_TOKEN_KEY") -> None:
-        """``ring`` is the keys in base64, the one that seals first; ``where`` they come from is for errors."""
-        keys = [_decoded(word, where) for word in ring.replace(",", " ").split()]
-        if not keys:
-            raise SettingsError(_malformed(where))
-        self._keys = {hashlib.sha256(key).hexdigest()[:8]: AESGCM(key) for key in keys}
+    def __init__(self, ring: str, *, where: str = "QBO_TOKEN_KEY", again: Callable[[], str] | None = None) -> None:
+        """``ring`` is the keys in base64, the one that seals first; ``where`` they come from is for errors.
+
+        ``again`` reads the ring anew, for keys that were added after this process began.
+        """
         self._where = where
+        self._again = again
+        self._keys = _keys(ring, where)
 
     def seal(self, text: str, bound: Bound) -> str:
         """Return the envelope of a text."""
@@ -69,6 +71,8 @@ class Vault:
         if not is_sealed(text):
             return Secret(text)
         key_id, _, body = text.removeprefix(_PREFIX).partition(":")
+        if key_id not in self._keys and self._again is not None:
+            self._keys = _keys(self._again(), self._where)
         try:
             sealed = base64.b64decode(body, validate=True)
             return Secret(
@@ -116,7 +120,7 @@ def vault_of_file(path: Path, *, make: bool = True) -> Vault:
     if make and not path.exists():
         _write_once(path, new_key() + "\n")
     try:
-        return Vault(path.read_text(), where=str(path))
+        return Vault(path.read_text(), where=str(path), again=path.read_text)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"The keys of the stored tokens cannot be read from {path} ({type(error).__name__}): put the file back."
@@ -149,6 +153,14 @@ def _write_once(path: Path, text: str) -> None:
         with suppress(FileExistsError):
             os.link(Path(folder) / path.name, path)
     sync_folder(path.parent)
+
+
+def _keys(ring: str, where: str) -> dict[str, AESGCM]:
+    """Return the keys of a ring by their ids, the one that seals first."""
+    keys = [_decoded(word, where) for word in ring.replace(",", " ").split()]
+    if not keys:
+        raise SettingsError(_malformed(where))
+    return {hashlib.sha256(key).hexdigest()[:8]: AESGCM(key) for key in keys}
 
 
 def _decoded(word: str, where: str) -> bytes:
