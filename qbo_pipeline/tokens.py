@@ -34,6 +34,7 @@ from qbo_pipeline.errors import (
     ReauthorizationRequiredError,
     RejectedError,
     RetryableError,
+    SettingsError,
     WarehouseError,
 )
 from qbo_pipeline.qbo.oauth import Grant, OAuthClient
@@ -81,8 +82,8 @@ class TokenKeeper:
         """Return an access token of a company; never ``refused``, the one QuickBooks has just turned down.
 
         Raises ReauthorizationRequiredError when a person must connect the company again, OwnershipError when another
-        installation keeps it, RetryableError when renewing failed for now; the last two only once the old token is
-        over.
+        installation keeps it, SettingsError when its key is lost, RetryableError when renewing failed for now; the last
+        three only once the old token is over.
         """
         tokens = self._store.read(realm_id)
         if _is_over(tokens):
@@ -91,7 +92,7 @@ class TokenKeeper:
             return tokens.access_token
         try:
             return self.refresh(realm_id, refused=refused).access_token
-        except (RetryableError, RejectedError, OwnershipError):
+        except (RetryableError, RejectedError, OwnershipError, BusyError, SettingsError):
             tokens = self._store.read(realm_id)
             if tokens.access_token != refused and tokens.expires_in > timedelta(minutes=1):
                 return tokens.access_token  # it still works; the next call tries to renew again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,27 @@ def test_the_token_before_the_current_one_is_presented_once_and_only_after_a_whi
     assert books.token_store.read(REALM).state == "active"
 
 
+def test_who_slept_past_its_lease_does_not_present_a_spent_token(
+    books: Books, quickbooks: Sandbox, company: Company, tmp_path: Path
+) -> None:
+    """A suspended machine wakes up, with the lease in hand, and a disk that knows nothing of what came after."""
+    quickbooks.tell("/tokens/policy", {"name": "every call, reuse revokes"})
+
+    class Sleepy(TokenStore):
+        def claim(self, *arguments: Any, **more: Any) -> Any:
+            lease = super().claim(*arguments, **more)
+            lease_ends(books)
+            books.keeper.refresh(REALM, refused=before)
+            return lease
+
+    before = books.token_store.read(REALM).access_token
+    sleepy = Sleepy(books.engine, books.custody)
+    keeper = TokenKeeper(sleepy, books.oauth, Spool(tmp_path / "other disk", books.custody.vault))
+    assert keeper.access_token(REALM, refused=before) == books.keeper.access_token(REALM)
+    server = quickbooks.tell("/tokens")
+    assert (server["reuses"], server["grants"][-1]["revoked"], server["refreshes"]) == (0, False, 1)
+
+
 # --- whose tokens they are ------------------------------------------------------------------------------------------
 
 
@@ -319,8 +341,8 @@ def test_ctrl_c_waits_until_the_new_pair_is_safe(books: Books, quickbooks: Sandb
     before = books.token_store.read(REALM)
 
     def interrupt() -> None:
-        while books.token_store.read(REALM).state != "refreshing":
-            pass
+        while not quickbooks.tell("/faults")["rules"][0]["broken"]:
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.chain import PLACES, Chain, chain_of, differences, documented, matrix, rows, table
-from tests.soak.installation import Installation
+from tests.soak.chain import PLACES, differences, documented, matrix, rows, table
 from tests.support.quickbooks import Sandbox
+from tests.support.token_chain import Chain, chain_of
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ MILD, HARSH = "daily, 24 h grace", "every call, reuse revokes"
 
 @pytest.mark.parametrize("policy", [MILD, HARSH])
 def test_every_crash_ends_as_documented(quickbooks: Sandbox, database_url: str, tmp_path: Path, policy: str) -> None:
-    with chain_of(Installation(quickbooks, database_url, tmp_path)) as chain:
+    with chain_of(quickbooks, database_url, tmp_path / "state") as chain:
         found = matrix(chain, (policy,), rows())
     assert differences(found, (policy,)) == [], "\n".join(table(found, (policy,)))
 
@@ -37,5 +37,5 @@ def test_the_judge_sees_a_dead_chain(quickbooks: Sandbox, database_url: str, tmp
     def somebody_disconnects(chain: Chain) -> None:
         chain.sandbox.tell("/tokens/revoke", {})
 
-    with chain_of(Installation(quickbooks, database_url, tmp_path)) as chain:
+    with chain_of(quickbooks, database_url, tmp_path / "state") as chain:
         assert matrix(chain, (MILD,), {"disconnected": somebody_disconnects}) == {"disconnected": ["reconnect"]}

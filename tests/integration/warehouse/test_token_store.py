@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -70,6 +71,13 @@ def test_six_claim_and_one_wins(store: TokenStore) -> None:
         leases = [lease for lease in pool.map(claim, range(6)) if lease is not None]
     assert len(leases) == 1
     assert leases[0].refresh_token == "refresh 1"
+
+
+def test_another_installation_gets_no_lease(engine: sa.Engine, store: TokenStore) -> None:
+    copy = TokenStore(engine, replace(CUSTODY, installation="a copy"))
+    assert copy.claim(REALM, "me") is None
+    assert copy.due(Due(margin=dt.timedelta(hours=2))) == []
+    assert store.claim(REALM, "me") is not None
 
 
 def test_six_that_refresh_when_due_refresh_once(engine: sa.Engine, store: TokenStore) -> None:

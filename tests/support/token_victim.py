@@ -1,4 +1,4 @@
-"""A process whose children renew tokens and die, or freeze, at a place of it: ``python -m tests.soak.chain_victim``.
+"""A process whose children renew tokens and die, or freeze, at a place of it: ``python -m tests.support.token_victim``.
 
 One JSON document a line on standard input: ``{"database_url", "url", "state_dir", "place", "signal"}`` lets a child get
 to the place and there send itself the signal; ``{"wake": pid}`` lets a frozen one go on to its end. The answer is
