@@ -83,7 +83,7 @@ UPDATE quickbooks.connections
 SET {_FREE}, intent_at = CASE WHEN :unknown THEN intent_at END,
     failures = CASE WHEN CAST(:error AS text) IS NULL THEN failures ELSE failures + 1 END,
     retry_at = CASE WHEN CAST(:error AS text) IS NULL THEN retry_at
-                    ELSE now() + make_interval(mins => least(power(2, failures), 15)::int) END,
+                    ELSE now() + make_interval(mins => (ARRAY[1, 2, 4, 8, 15])[least(failures, 4) + 1]) END,
     last_error = coalesce(:error, last_error), last_intuit_tid = coalesce(:intuit_tid, last_intuit_tid)
 {_MINE}
 """  # noqa: S608

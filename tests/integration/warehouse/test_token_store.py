@@ -215,6 +215,14 @@ def test_a_released_lease_leaves_the_reason(engine: sa.Engine, store: TokenStore
     assert store.claim(REALM, "the next") is not None
 
 
+def test_an_outage_of_weeks_is_asked_about_every_quarter_of_an_hour(engine: sa.Engine, store: TokenStore) -> None:
+    execute(engine, "UPDATE quickbooks.connections SET failures = 5000")
+    store.release(taken(store.claim(REALM, "me")), error="HTTP 503", unknown=True)
+    left = store.read(REALM).retry_in
+    assert left is not None
+    assert dt.timedelta(minutes=14) < left <= dt.timedelta(minutes=15)
+
+
 def test_a_dead_token_waits_for_a_person(engine: sa.Engine, store: TokenStore) -> None:
     assert store.refuse(taken(store.claim(REALM, "me")), "no refresh token", for_good=True) == "needs_reauth"
     assert store.read(REALM).state == "needs_reauth"
