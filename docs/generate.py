@@ -26,6 +26,11 @@ EXAMPLES = {
     "client_id": "",
     "client_secret": "",
     "auth_basic": "",
+    "token_key": "",
+    "token_key_file": "",
+    "token_storage": "encrypted",
+    "installation": "",
+    "alert_webhook_url": "",
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from qbo_pipeline.warehouse.calls import Budget
     from qbo_pipeline.warehouse.companies import Company, CompanyStore
     from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
-    from qbo_pipeline.warehouse.token_store import StoredTokens
+    from qbo_pipeline.warehouse.spool import Spool
+    from qbo_pipeline.warehouse.stored_tokens import StoredTokens
+    from qbo_pipeline.warehouse.token_store import TokenStore
+    from qbo_pipeline.warehouse.vault import Custody
 
 
 #: How long a company waits for its next sync once the month's API calls are spent. Schedules tick a little early.
@@ -110,7 +114,7 @@ class Books:
         """
         from qbo_pipeline.warehouse.migrate import upgrade
 
-        return upgrade(self.database, adopt=adopt, dry_run=dry_run)
+        return upgrade(self.database, adopt=adopt, dry_run=dry_run, custody=self.custody)
 
     def grant(self, role: str) -> Rights:
         """Let an existing role of the database read the tables of the books, and nothing else."""
@@ -153,11 +157,37 @@ class Books:
         return CompanyStore(self.engine)
 
     @cached_property
-    def keeper(self) -> TokenKeeper:
-        from qbo_pipeline.tokens import TokenKeeper
+    def custody(self) -> Custody:
+        """How this installation keeps tokens; makes the key and the installation's name where there are none."""
+        from qbo_pipeline.warehouse.engine import address
+        from qbo_pipeline.warehouse.vault import Custody, Vault, installation_of, vault_of_file
+
+        settings = self.settings
+        database = address(settings.database_url) if settings.database_url else ""
+        return Custody(
+            Vault(settings.token_key) if settings.token_key else vault_of_file(settings.token_key_path),
+            installation_of(settings.state_dir, settings.installation, database),
+            hides_access=settings.token_storage != "plain",  # noqa: S105 - a way, not a token
+        )
+
+    @cached_property
+    def token_store(self) -> TokenStore:
         from qbo_pipeline.warehouse.token_store import TokenStore
 
-        return TokenKeeper(TokenStore(self.engine), self.oauth)
+        return TokenStore(self.engine, self.custody)
+
+    @cached_property
+    def spool(self) -> Spool:
+        """The second place of the token pairs."""
+        from qbo_pipeline.warehouse.spool import Spool
+
+        return Spool(self.settings.state_dir / "spool", self.custody.vault)
+
+    @cached_property
+    def keeper(self) -> TokenKeeper:
+        from qbo_pipeline.tokens import TokenKeeper
+
+        return TokenKeeper(self.token_store, self.oauth, self.spool)
 
     @cached_property
     def connector(self) -> Connector:
@@ -167,9 +197,43 @@ class Books:
             self.environment,
             self.oauth,
             self.companies,
+            self.custody,
             lambda realm_id, token: self.clients.of(realm_id, lambda _: token).company_info().record,
             redirect_uri=self.settings.redirect_uri,
         )
+
+    def disconnect(self, company: Company) -> bool:
+        """Revoke a company's consent, then wipe its tokens; its books stay. False when QuickBooks knew it no more.
+
+        Raises QboError, with nothing wiped, when QuickBooks cannot be asked.
+        """
+        from qbo_pipeline.connect import revoke
+        from qbo_pipeline.warehouse.token_custody import forget_tokens, open_tokens
+
+        self.keeper.check_ours(company.realm_id)
+        revoked = revoke(self.oauth, open_tokens(self.engine, self.custody, company.realm_id))
+        forget_tokens(self.engine, company.realm_id)
+        self.spool.forget(company.realm_id)
+        return revoked
+
+    def take_ownership(self, companies: list[Company]) -> None:
+        """Make this installation the one that refreshes the tokens of companies."""
+        from qbo_pipeline.warehouse.token_custody import take_ownership
+
+        take_ownership(self.engine, self.custody, [company.realm_id for company in companies])
+
+    def rekey(self) -> int:
+        """Seal all tokens with a new key (or the first of QBO_TOKEN_KEY); return how many were sealed otherwise."""
+        from qbo_pipeline.warehouse.token_custody import rekey
+        from qbo_pipeline.warehouse.vault import add_key, vault_of_file
+
+        custody = self.custody
+        if not self.settings.token_key:
+            add_key(self.settings.token_key_path)
+            custody = replace(custody, vault=vault_of_file(self.settings.token_key_path))
+        changed = rekey(self.engine, custody)
+        self.spool.reseal(custody.vault)
+        return changed
 
     def connected(self) -> list[Company]:
         """Return the companies of this environment, by name."""
@@ -306,9 +370,8 @@ class Books:
     def due_for_refresh(self) -> list[Company]:
         """Return the companies whose access token is to be renewed now."""
         from qbo_pipeline.tokens import DUE
-        from qbo_pipeline.warehouse.token_store import TokenStore
 
-        due = set(TokenStore(self.engine).due(DUE))
+        due = set(self.token_store.due(DUE))
         return [company for company in self.connected() if company.realm_id in due]
 
     def refresh(self, company: Company) -> StoredTokens:
@@ -319,7 +382,14 @@ class Books:
         """Return how every connected company is doing."""
         from qbo_pipeline.status import statuses
 
-        return statuses(self.engine, self.connected())
+        return statuses(self.engine, self.connected(), self.custody.installation)
+
+    def alert(self, job: str, run_id: str) -> bool:
+        """Tell people that a run failed, where QBO_ALERT_WEBHOOK_URL says; False when nobody was told."""
+        from qbo_pipeline.alerts import failure_text, post
+
+        url = self.settings.alert_webhook_url
+        return url is not None and post(url, failure_text(job, run_id, self.statuses()))
 
     def overview(self) -> pd.DataFrame:
         """Return the connected companies as a table: one row each, with the state of connection and last sync."""

@@ -46,6 +46,10 @@ class LeaseLostError(PipelineError):
     """
 
 
+class OwnershipError(PipelineError):
+    """Another installation keeps these tokens: two that renew them would end the connection; the text says which."""
+
+
 class QboError(PipelineError):
     """Any QuickBooks failure. Quote ``intuit_tid`` to Intuit support.
 

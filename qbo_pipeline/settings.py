@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from qbo_pipeline.errors import SettingsError
+from qbo_pipeline.secret import Secret
 
 EnvironmentName = Literal["local", "sandbox", "production"]
 TokenStorage = Literal["plain", "encrypted"]
@@ -50,13 +51,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "local"
     local_url: Annotated[str | None, "QBO_LOCAL_URL", "base URL of a local QuickBooks, loopback only"] = None
     client_id: Annotated[str | None, "QBO_CLIENT_ID", "client id of your Intuit app"] = None
-    client_secret: Annotated[str | None, "QBO_CLIENT_SECRET", "client secret of your Intuit app"] = None
+    client_secret: Annotated[Secret | None, "QBO_CLIENT_SECRET", "client secret of your Intuit app"] = None
     auth_basic: Annotated[
-        str | None, "QBO_AUTH_BASIC", "`client_id:client_secret` in base64, instead of the two above"
+        Secret | None, "QBO_AUTH_BASIC", "`client_id:client_secret` in base64, instead of the two above"
     ] = None
     redirect_uri: Annotated[
         str, "QBO_REDIRECT_URI", "where Intuit sends people back to after consent; must be registered with your app"
     ] = "http://localhost:8500/callback"
+    token_key: Annotated[
+        Secret | None, "QBO_TOKEN_KEY", "keys that seal stored tokens (`openssl rand -base64 32`), the newest first"
+    ] = None
+    token_key_file: Annotated[
+        Path | None, "QBO_TOKEN_KEY_FILE", "file with those keys; unset: `token.key` in the state folder, made once"
+    ] = None
+    token_storage: Annotated[
+        TokenStorage, "QBO_TOKEN_STORAGE", "`plain`: other programs may read access tokens; `encrypted`: sealed as well"
+    ] = "plain"  # noqa: S105 - a way, not a token
+    installation: Annotated[
+        str | None, "QBO_INSTALLATION", "name of this installation; unset: one is made once in the state folder"
+    ] = None
+    alert_webhook_url: Annotated[
+        Secret | None, "QBO_ALERT_WEBHOOK_URL", "address that is told of failed runs, as Slack's incoming webhooks are"
+    ] = None
     monthly_call_budget: Annotated[
         int, "QBO_MONTHLY_CALL_BUDGET", "QuickBooks API calls a month, all companies; beyond it syncs are daily"
     ] = 500_000
@@ -77,6 +93,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return (urlsplit(self.redirect_uri).port or 80) if self.redirects_here else _WEB_PORT
 
     @property
+    def token_key_path(self) -> Path:
+        """File of the keys that seal tokens, when they are not in the environment."""
+        return self.token_key_file or self.state_dir / "token.key"
+
+    @property
     def credentials(self) -> tuple[str, str]:
         """Return client id and secret.
 
@@ -85,7 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.auth_basic:
             return _decoded_basic(self.auth_basic)
         if self.client_id and self.client_secret:
-            return self.client_id, self.client_secret
+            return self.client_id, Secret(self.client_secret)
         if self.environment == "local":
             return self.client_id or "sandbox-client", self.client_secret or "sandbox-secret"
         raise SettingsError(
@@ -118,19 +139,20 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     }
     for field, value in values.items():
         try:
-            msgspec.convert({field: value}, Settings, strict=False, dec_hook=_path)
+            msgspec.convert({field: value}, Settings, strict=False, dec_hook=_made)
         except msgspec.ValidationError as error:
             kind = typing.get_type_hints(Settings)[field]
-            choices = typing.get_args(kind)
+            choices = typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
             wanted = f"one of {', '.join(choices)}" if choices else str(error).split(" - at ")[0]
             wanted = "a whole number" if kind is int else wanted
             raise SettingsError(f"{variables()[field][0]} is {value!r}; it must be {wanted}.") from None
-    settings = msgspec.convert(values, Settings, strict=False, dec_hook=_path)
+    settings = msgspec.convert(values, Settings, strict=False, dec_hook=_made)
     if settings.monthly_call_budget < 1:
         raise SettingsError(f"QBO_MONTHLY_CALL_BUDGET is {settings.monthly_call_budget}; it must be at least 1.")
     _check_addresses(settings)
-    state_dir = settings.state_dir if settings.state_dir.is_absolute() else folder / settings.state_dir
-    settings = msgspec.structs.replace(settings, state_dir=state_dir)
+    state_dir = folder / settings.state_dir
+    key_file = folder / settings.token_key_file if settings.token_key_file else None
+    settings = msgspec.structs.replace(settings, state_dir=state_dir, token_key_file=key_file)
     if settings.environment == "local" and settings.local_url is None:
         settings = msgspec.structs.replace(settings, local_url=services(state_dir).get("quickbooks"))
     return settings
@@ -143,6 +165,9 @@ def _check_addresses(settings: Settings) -> None:
             f"QBO_LOCAL_URL is {settings.local_url[:100]!r}; it must be an address on this machine like "
             "http://127.0.0.1:8700."
         )
+    alert = settings.alert_webhook_url
+    if alert is not None and not (alert.startswith("https://") or _LOCAL_URL.match(alert)):
+        raise SettingsError("QBO_ALERT_WEBHOOK_URL must be an https:// address.")
     try:
         parts = urlsplit(settings.redirect_uri)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.fragment
@@ -208,13 +233,15 @@ def _decoded_basic(basic: str) -> tuple[str, str]:
         client_id = secret = ""
     if not client_id or not secret:
         raise SettingsError("QBO_AUTH_BASIC must be 'client_id:client_secret' in base64.")
-    return client_id, secret
+    return client_id, Secret(secret)
 
 
-def _path(kind: type, value: object) -> object:
+def _made(kind: type, value: object) -> object:
+    if kind is Secret:
+        return Secret(str(value))
     if kind is Path:
         try:
             return Path(str(value)).expanduser()
         except RuntimeError:
-            raise SettingsError(f"QBO_STATE_DIR is {str(value)!r}, and that account has no home folder.") from None
+            raise ValueError("a path, and that account has no home folder") from None
     raise NotImplementedError(kind)

@@ -10,13 +10,14 @@ import click
 
 from qbo_pipeline.cli.attachments import attachments
 from qbo_pipeline.cli.books import show, status, sync
-from qbo_pipeline.cli.connect import connect
+from qbo_pipeline.cli.connect import connect, disconnect
 from qbo_pipeline.cli.database import db
 from qbo_pipeline.cli.demo import demo
 from qbo_pipeline.cli.failures import Door
 from qbo_pipeline.cli.reconcile import reconcile
 from qbo_pipeline.cli.sandbox import sandbox
 from qbo_pipeline.cli.services import down, up
+from qbo_pipeline.cli.token import token
 
 
 @click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -26,5 +27,8 @@ def main(debug: bool) -> None:
     """QuickBooks Online books in your own Postgres: complete, exact, fresh and proven."""
 
 
-for command in (demo, up, down, db, connect, sync, reconcile, show, status, attachments, sandbox):
+for command in (
+    *(demo, up, down, db, connect, disconnect, sync, reconcile),
+    *(show, status, token, attachments, sandbox),
+):
     main.add_command(command)

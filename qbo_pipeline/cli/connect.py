@@ -1,4 +1,4 @@
-"""``qbo connect``: let QuickBooks ask a person for consent, and catch the answer on this machine."""
+"""``qbo connect``: let QuickBooks ask a person for consent, and catch the answer here. ``qbo disconnect``: the end."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 
 from qbo_pipeline.cli.local import check_answers
 from qbo_pipeline.cli.processes import check_port
+from qbo_pipeline.cli.terminal import company_option, json_option, print_json
 from qbo_pipeline.errors import BusyError, PipelineError, SettingsError
 
 if TYPE_CHECKING:
@@ -24,21 +25,42 @@ _SHOWN_SECONDS = 3
 
 
 @click.command()
+@click.option("--company", metavar="KEY", help="Connect this one again, and refuse any other that is chosen.")
 @click.option("--no-browser", is_flag=True, help="Only print the address; open it yourself.")
-def connect(no_browser: bool) -> None:
+def connect(company: str | None, no_browser: bool) -> None:
     """Connect a company: opens QuickBooks' consent page and waits for the answer."""
     from qbo_pipeline.books import Books
 
     books = Books()
+    again = books.company(company) if company else None
     _ = books.oauth  # keys that are missing are missed before anybody is asked for consent
     check_answers(books.settings)
     with _Callback(books.settings) as callback:
-        address = books.connector.begin()
+        address = books.connector.begin(again)
         click.echo(f"Open this address to connect a company:\n\n  {address}\n")
         if not no_browser and _has_browser():
             webbrowser.open(address)
-        company = books.connector.complete(callback.answer())
-    click.echo(f"Connected {company.name} ({company.realm_id}). Load its books with: qbo sync")
+        connected = books.connector.complete(callback.answer())
+    click.echo(f"Connected {connected.name} ({connected.realm_id}). Load its books with: qbo sync")
+
+
+@click.command()
+@company_option
+@json_option
+def disconnect(company: str | None, as_json: bool) -> None:
+    """Revoke a company's consent at QuickBooks, then wipe its tokens here; its books stay."""
+    from qbo_pipeline.books import Books
+
+    books = Books()
+    found = books.company(company)
+    _ = books.oauth
+    check_answers(books.settings)
+    revoked = books.disconnect(found)
+    if as_json:
+        print_json({"company": found.partition_key, "revoked": revoked})
+        return
+    how = "QuickBooks has revoked the consent" if revoked else "QuickBooks knew of no consent any more"
+    click.echo(f"Disconnected {found.name} ({found.realm_id}): {how}, and its tokens are wiped. Its books stay.")
 
 
 def _has_browser() -> bool:

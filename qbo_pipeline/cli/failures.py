@@ -10,12 +10,14 @@ import click
 
 from qbo_pipeline.cli.terminal import json_wanted, print_json
 from qbo_pipeline.errors import PipelineError
+from qbo_pipeline.secret import keep_secrets_out_of_logs
 
 
 class Door(click.Group):
     """Turns failures we foresee into one sentence, whatever command they come from."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        keep_secrets_out_of_logs()
         try:
             return super().invoke(ctx)
         except Exception as error:

@@ -10,10 +10,10 @@ from datetime import timedelta
 import dagster as dg
 
 from qbo_pipeline.catalog import ENTITIES, Entity, Table, tables
+from qbo_pipeline.defs.boundary import told_safely
 from qbo_pipeline.defs.keys import table_key
 from qbo_pipeline.defs.reconcile import RECONCILIATIONS
 from qbo_pipeline.defs.resources import Books
-from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.warehouse.checks import Checks, Found
 from qbo_pipeline.warehouse.reconciliations import ReconciliationLog
 
@@ -82,10 +82,8 @@ def book_checks(
     for name, judge in _JUDGES.items():
         keys = {key for each, key in wanted if each == name}
         if keys:
-            try:
+            with told_safely():
                 yield from judge(books, keys)
-            except PipelineError as error:
-                raise dg.Failure(str(error), allow_retries=False) from None
 
 
 def _matches(books: Books, wanted: set[dg.AssetKey]) -> Iterator[dg.AssetCheckResult]:

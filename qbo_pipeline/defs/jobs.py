@@ -3,9 +3,9 @@
 import dagster as dg
 
 from qbo_pipeline.defs.checks import book_checks
-from qbo_pipeline.defs.companies import tokens
 from qbo_pipeline.defs.reconcile import reconciliations
 from qbo_pipeline.defs.tables import quickbooks_tables
+from qbo_pipeline.defs.tokens import tokens
 
 sync = dg.define_asset_job(
     "sync",

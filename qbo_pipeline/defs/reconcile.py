@@ -3,9 +3,9 @@
 import dagster as dg
 
 from qbo_pipeline.catalog import ENTITIES, SCHEMA, entity_named
+from qbo_pipeline.defs.boundary import told_safely
 from qbo_pipeline.defs.partitions import COMPANIES
 from qbo_pipeline.defs.resources import Books
-from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.sync.comparison import Reconciliation
 from qbo_pipeline.sync.outcome import EntityOutcome
 
@@ -42,7 +42,7 @@ def reconciliations(
     def say(progress: EntityOutcome) -> None:
         context.log.info("%s: page %d, %d records so far", progress.entity.name, progress.pages, progress.records)
 
-    try:
+    with told_safely():
         wanted = {entity_named(word) for word in config.entities}
         found = books.reconcile(
             context.partition_key,
@@ -55,8 +55,6 @@ def reconciliations(
             progress=say,
             step=context.log.info,
         )
-    except PipelineError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
     for each in found.problems:
         context.log.error("%s: %s", each.entity.name, each.note)
     return dg.MaterializeResult(metadata=_metadata(found))

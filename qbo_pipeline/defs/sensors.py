@@ -1,6 +1,6 @@
-"""Two watchers: new companies get partitions and a first load; tokens are renewed before they age."""
+"""Three watchers: of new companies, which get partitions and a first load; of ageing tokens; of runs that fail."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -62,9 +62,6 @@ def _is_running(context: dg.SensorEvaluationContext, company: Company) -> bool:
     return bool(context.instance.get_runs(filters, limit=1))
 
 
-#: After a refresh that failed, the next one waits this long.
-_PAUSE = timedelta(minutes=5)
-
 #: Run config of a sync that reads everything.
 FULL_SYNC = {"ops": {"sync_company": {"config": {"mode": "full"}}}}
 
@@ -91,21 +88,33 @@ def every_month(company: Company) -> dict[str, str]:
 def token_freshness(
     context: dg.SensorEvaluationContext, books: dg.ResourceParam[Books]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Only look and ask for a run: the tick has little time, and the run leaves evidence in the UI."""
+    """Only look and ask for a run: the tick has little time, and the run leaves evidence in the UI.
+
+    A company whose refresh failed waits for its next attempt; the others do not wait with it.
+    """
     try:
         due = books.due_for_refresh()
     except PipelineError as error:
         return dg.SkipReason(str(error))
     if not due:
-        return dg.SkipReason("Every access token is fresh.")
+        return dg.SkipReason("Every access token is fresh, or its next attempt has to wait.")
     filters = dg.RunsFilter(job_name=refresh_tokens.name, statuses=_UNFINISHED)
     if context.instance.get_runs(filters, limit=1):
         return dg.SkipReason("A refresh is under way.")
-    failed = dg.RunsFilter(
-        job_name=refresh_tokens.name,
-        statuses=[dg.DagsterRunStatus.FAILURE],
-        updated_after=datetime.now(UTC) - _PAUSE,
-    )
-    if context.instance.get_runs(failed, limit=1):
-        return dg.SkipReason("The last refresh failed; trying again when it is five minutes old.")
     return dg.RunRequest(tags={"quickbooks/companies": ", ".join(company.partition_key for company in due)})
+
+
+@dg.run_failure_sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tell people of a run that failed, where QBO_ALERT_WEBHOOK_URL says.",
+)
+def alert(context: dg.RunFailureSensorContext, books: dg.ResourceParam[Books]) -> dg.SkipReason | None:
+    """Say which run, and what to do about any connection; the reason itself stays in Dagster."""
+    run = context.dagster_run
+    context.log.warning("Run %s of %s failed.", run.run_id, run.job_name)
+    try:
+        told = books.alert(run.job_name, run.run_id)
+    except PipelineError as error:
+        return dg.SkipReason(str(error))
+    return None if told else dg.SkipReason("QBO_ALERT_WEBHOOK_URL is not set, or did not take it.")

@@ -9,11 +9,12 @@ import dagster as dg
 from qbo_pipeline.catalog import ENTITIES, SCHEMA, Entity, Table
 from qbo_pipeline.catalog.columns import Column
 from qbo_pipeline.catalog.views import VIEWS
+from qbo_pipeline.defs.boundary import told_safely
 from qbo_pipeline.defs.drift import drift_checks, drift_results
 from qbo_pipeline.defs.keys import SOURCE, source_key, table_key
 from qbo_pipeline.defs.partitions import COMPANY_MONTHS, Selection, selection
 from qbo_pipeline.defs.resources import Books
-from qbo_pipeline.errors import PipelineError
+from qbo_pipeline.secret import scrub
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.progress import Progress
 from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, created_between
@@ -136,7 +137,7 @@ with warnings.catch_warnings():
         if (budget := books.budget()).is_low:
             context.log.warning("%s", budget)
         context.log.info("Syncing %s: %d entities, %s", chosen.company, len(entities), window)
-        try:
+        with told_safely():
             outcome = books.sync(
                 chosen.company,
                 entities,
@@ -146,14 +147,11 @@ with warnings.catch_warnings():
                 believe_deletions=config.believe_deletions,
                 progress=lambda each: context.log.info(progress.line(each)),
             )
-        except PipelineError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
         yield from _results(outcome, window, context, books)
         yield from drift_results(outcome, {check.asset_key for check in context.selected_asset_check_keys})
         if outcome.failed:
-            raise dg.Failure(
-                "; ".join(f"{each.entity.name}: {each.error}" for each in outcome.failed), allow_retries=False
-            )
+            failures = (f"{each.entity.name}: {each.error}" for each in outcome.failed)
+            raise dg.Failure(scrub("; ".join(failures)), allow_retries=False)
 
 
 def _window(mode: str, chosen: Selection) -> Window:

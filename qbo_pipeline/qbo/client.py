@@ -211,7 +211,7 @@ class QboClient:
         if not re.fullmatch(r"[!-~]+", token):
             raise UnauthorizedError(f"{ask.attempt}: the stored access token is not one; nothing was sent")
         headers = {
-            "Authorization": f"Bearer {token}",
+            "Authorization": "Bearer " + token,  # formatting would show a Secret's stars
             "Accept": "text/plain, application/json" if ask.plain else "application/json",
             "Accept-Encoding": "gzip",
             **({} if ask.statement is None else {"Content-Type": "application/text"}),

@@ -33,6 +33,7 @@ from qbo_pipeline.errors import (
 from qbo_pipeline.qbo.environments import Environment
 from qbo_pipeline.qbo.faults import retry_after, safe_text
 from qbo_pipeline.qbo.transport import Limits, Reply, exchange
+from qbo_pipeline.secret import Secret
 
 # The only accounting scope there is; that we never write with it is kept by client.py.
 ACCOUNTING = "com.intuit.quickbooks.accounting"
@@ -48,8 +49,8 @@ REFRESH_TOKEN_SECONDS = 100 * 86_400
 class Grant:
     """One answer of the token endpoint. Lifetimes are seconds counted from ``sent_at``, our clock when we asked."""
 
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
+    access_token: Secret
+    refresh_token: Secret
     token_type: str = field(repr=False)  # whatever the server put there
     expires_in: int
     refresh_expires_in: int
@@ -98,14 +99,14 @@ class OAuthClient:
 
     def refresh(self, refresh_token: str) -> Grant:
         """Renew the access token. The grant's refresh token replaces the old one, which may be dead from now on."""
-        form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        form = {"grant_type": "refresh_token", "refresh_token": refresh_token[:]}  # a Secret would show itself as stars
         return self._grant("renewing the access token", form, secrets=(refresh_token,))
 
     def revoke(self, token: str) -> None:
         """Take back the consent this token stands for, access and refresh token alike."""
         attempt = "revoking the company's consent"
         reply = self._send(
-            attempt, self._environment.revocation_url, "application/json", msgspec.json.encode({"token": token})
+            attempt, self._environment.revocation_url, "application/json", msgspec.json.encode({"token": token[:]})
         )
         if not 200 <= reply.status < 300:
             raise _error_for(attempt, reply, secrets=(token, *self._secrets))
@@ -120,8 +121,8 @@ class OAuthClient:
             raise _error_for(attempt, reply, secrets=(*secrets, *self._secrets))
         hard = _seconds(members.get("x_refresh_token_hard_expires_in"))
         return Grant(
-            access_token=str(access_token),
-            refresh_token=str(refresh_token),
+            access_token=Secret(str(access_token)),
+            refresh_token=Secret(str(refresh_token)),
             token_type=str(members.get("token_type") or "bearer"),
             expires_in=_seconds(members.get("expires_in")) or ACCESS_TOKEN_SECONDS,
             refresh_expires_in=_seconds(members.get("x_refresh_token_expires_in")) or REFRESH_TOKEN_SECONDS,
@@ -216,4 +217,4 @@ def _credentials(client_id: str | None, client_secret: str | None, auth_basic: s
         return client_id or found, secret, encoded
     if not client_id or not client_secret:
         raise SettingsError("the app's client id and client secret are both needed, from developer.intuit.com (Keys)")
-    return client_id, client_secret, base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    return client_id, client_secret, base64.b64encode(":".join((client_id, client_secret)).encode()).decode()

@@ -22,7 +22,7 @@ from qbo_pipeline.sandbox.faults import ApiError
 from qbo_pipeline.sandbox.generator import generate
 from qbo_pipeline.sandbox.loading import LoadReport, absorb
 from qbo_pipeline.sandbox.owner import UnknownInputError, only
-from qbo_pipeline.sandbox.settings import KnobError, changed
+from qbo_pipeline.sandbox.settings import POLICIES, KnobError, changed
 from qbo_pipeline.sandbox.values import NotJsonError, decode, encode
 from qbo_pipeline.sandbox.world import World
 
@@ -154,7 +154,12 @@ def faults(world: World, request: Request, body: Any) -> Any:
 
 def policy(world: World, request: Request, body: Any) -> Any:
     if request.method == "POST":
-        world.identity.policy = changed(world.identity.policy, _settings_object(body))
+        asked = _settings_object(body)
+        if "name" in asked:
+            if asked["name"] not in POLICIES:
+                raise UnknownInputError(f"There is no policy '{asked['name']}'; there are {', '.join(POLICIES)}.")
+            asked = POLICIES[asked["name"]] | {key: value for key, value in asked.items() if key != "name"}
+        world.identity.policy = changed(world.identity.policy, asked)
     return msgspec.to_builtins(world.identity.policy)
 
 
@@ -176,6 +181,10 @@ def expire_tokens(world: World, _request: Request, body: Any) -> Any:
     return {"expired": world.identity.expire_access_tokens(only(body, ("realm",)).get("realm"))}
 
 
+def forget_rotation(world: World, _request: Request, body: Any) -> Any:
+    return {"forgotten": world.identity.forget_rotation(only(body, ("realm",)).get("realm"))}
+
+
 def revoke_tokens(world: World, _request: Request, body: Any) -> Any:
     return {"revoked": world.identity.revoke_grants(only(body, ("realm",)).get("realm"))}
 
@@ -191,7 +200,12 @@ def tokens(world: World, _request: Request, _body: Any) -> Any:
         }
         for grant in world.identity.grants()
     ]
-    return {"grants": held, "refreshes": world.identity.refreshes, "reuses": world.identity.reuses}
+    return {
+        "grants": held,
+        "refreshes": world.identity.refreshes,
+        "reuses": world.identity.reuses,
+        "most_at_once": world.identity.most_asking,
+    }
 
 
 def calls(world: World, request: Request, _body: Any) -> Any:
@@ -222,6 +236,7 @@ ROUTES = [
     _route("/tokens/policy", policy, "GET", "POST"),
     _route("/tokens/expire", expire_tokens, "POST"),
     _route("/tokens/revoke", revoke_tokens, "POST"),
+    _route("/tokens/forget", forget_rotation, "POST"),
     _route("/calls", calls, "GET", "DELETE"),
     _route("/settings", settings, "GET", "POST"),
 ]

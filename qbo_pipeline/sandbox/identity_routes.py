@@ -74,7 +74,7 @@ async def authorize(request: Request) -> Response:
         return HTMLResponse(f"<h1>There is no company {html.escape(realm)} here</h1>", 400)
     if decision:
         code = world.identity.consent(realm, scopes, target)
-        company = {"realmId": realm} if ACCOUNTING in scopes else {}
+        company = {"realmId": world.identity.policy.callback_realm or realm} if ACCOUNTING in scopes else {}
         return _back(target, {"code": code, "state": state} | company)
     return HTMLResponse(_consent_page(asked, world))
 

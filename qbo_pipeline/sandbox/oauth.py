@@ -8,6 +8,8 @@ disputed is a knob of ``TokenPolicy``. Lifetimes run on the sandbox's clock.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,9 +64,21 @@ class Identity:
         self.policy = TokenPolicy()
         self.refreshes = 0
         self.reuses = 0
+        self.asking = 0  # calls of the token endpoint that have not been answered yet
+        self.most_asking = 0
         self._codes: dict[str, Code] = {}
         self._grants: list[Grant] = []
         self._by_access: dict[str, Grant] = {}
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a call of the token endpoint while it is being answered."""
+        self.asking += 1
+        self.most_asking = max(self.most_asking, self.asking)
+        try:
+            yield
+        finally:
+            self.asking -= 1
 
     def consent(self, realm: str, scopes: tuple[str, ...], redirect_uri: str) -> str:
         """A person pressed Connect: return the code the callback carries."""
@@ -166,6 +180,13 @@ class Identity:
                 expired += until > now
                 grant.access_tokens[token] = min(until, now)
         return expired
+
+    def forget_rotation(self, realm: str | None = None) -> int:
+        """Go back to the refresh token before this one, as a provider does that fails over; return how many did."""
+        back = [grant for grant in self.grants(realm) if grant.previous and not grant.revoked]
+        for grant in back:
+            grant.refresh_token, grant.refresh_issued_at = grant.previous.popitem()
+        return len(back)
 
     def revoke_grants(self, realm: str | None = None) -> int:
         """Disconnect (a company), as its owner can inside QuickBooks; return how many grants died."""

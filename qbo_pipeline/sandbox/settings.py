@@ -91,6 +91,17 @@ class TokenPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hard_seconds: int = 157_680_000  # five years
     client_auth: Literal["basic_or_body", "basic_only"] = "basic_or_body"
     error_description: bool = False  # invalid_grant is recorded both with and without one
+    callback_realm: Annotated[str, msgspec.Meta(pattern=r"\A[0-9]*\Z")] = ""  # what the callback names instead
+
+
+#: Intuit contradicts itself about what becomes of a refresh token that was replaced (client README: it lives for a day;
+#: knowledge base: it is dead at once), and standards allow worse. A client has to live with each of these.
+POLICIES: dict[str, dict[str, Any]] = {
+    "daily, 24 h grace": {"rotation": "daily", "grace_seconds": 86_400, "revoke_on_reuse": False},
+    "daily, no grace": {"rotation": "daily", "grace_seconds": 0, "revoke_on_reuse": False},
+    "every call, no grace": {"rotation": "every_call", "grace_seconds": 0, "revoke_on_reuse": False},
+    "every call, reuse revokes": {"rotation": "every_call", "grace_seconds": 0, "revoke_on_reuse": True},
+}
 
 
 Knobs = TypeVar("Knobs", Settings, TokenPolicy)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from qbo_pipeline.errors import UsageError
 from qbo_pipeline.warehouse.grants import Grant, write_tokens
 from qbo_pipeline.warehouse.naming import environment_of, partition_key
+from qbo_pipeline.warehouse.vault import Custody
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Company:
 
     @property
     def is_active(self) -> bool:
-        """True while its tokens work; False when a person must connect it again."""
-        return self.status == "active"
+        """True while its tokens work, or may work again by themselves; False when a person must connect it again."""
+        return self.status in ("active", "suspect")
 
 
 _SELECT = """
@@ -56,6 +57,18 @@ ORDER BY t.id
 """
 
 
+_CONNECTED = """
+UPDATE quickbooks.connections
+SET status = 'active', generation = :generation, refreshed_at = now(), lease_epoch = lease_epoch + 1,
+    lease_owner = NULL, lease_until = NULL, intent_at = NULL, installation = :installation,
+    chain = CAST(gen_random_uuid() AS text), prev_refresh_token = NULL, prev_generation = NULL,
+    prev_superseded_at = NULL, refresh_hard_expires_at = now() + make_interval(secs => :hard), failures = 0,
+    refusals = 0, suspect_since = NULL, retry_at = NULL, last_error = NULL, last_intuit_tid = :intuit_tid,
+    books_since = coalesce(books_since, :books_since)
+WHERE realm_id = :realm_id
+"""
+
+
 class CompanyStore:
     """Connected companies in Postgres."""
 
@@ -70,14 +83,15 @@ class CompanyStore:
         environment: str,
         base_url: str,
         grant: Grant,
+        custody: Custody,
         scope: str | None = None,
         books_since: dt.date | None = None,
     ) -> Company:
         """Connect a company, or connect it again: its tokens are replaced, its key and its environment stay.
 
-        ``books_since`` is the day the company was made in QuickBooks, where that is known.
-
-        A refresh that is under way loses its lease: it must not overwrite what a person has just granted.
+        ``books_since`` is the day the company was made in QuickBooks, where that is known. From now on ``custody``'s
+        installation keeps the tokens. A refresh that is under way loses its lease, and what was spooled of the old
+        chain counts no more: neither must overwrite what a person has just granted.
         """
         with self._engine.begin() as connection:
             connection.execute(
@@ -87,16 +101,27 @@ class CompanyStore:
                 ),
                 {"realm_id": realm_id, "environment": environment, "key": partition_key(name, realm_id)},
             )
-            settled = connection.execute(
-                sa.text("SELECT environment FROM quickbooks.connections WHERE realm_id = :realm_id FOR UPDATE"),
+            settled, generation = connection.execute(
+                sa.text(
+                    "SELECT environment, generation FROM quickbooks.connections WHERE realm_id = :realm_id FOR UPDATE"
+                ),
                 {"realm_id": realm_id},
-            ).scalar_one()
+            ).one()
             if settled != environment:
                 raise UsageError(
                     f"Company {realm_id} is connected to the environment '{settled}' and cannot be connected to "
                     f"'{environment}' in the same database: use another database for '{environment}'."
                 )
-            write_tokens(connection, realm_id, grant, base_url=base_url, scope=scope)
+            write_tokens(
+                connection,
+                realm_id,
+                grant,
+                custody=custody,
+                generation=generation + 1,
+                refresh_token=(grant.refresh_token or "").strip() or None,
+                base_url=base_url,
+                scope=scope,
+            )
             connection.execute(
                 sa.text(
                     "INSERT INTO quickbooks.companies (id, name) "
@@ -107,13 +132,15 @@ class CompanyStore:
                 {"realm_id": realm_id, "name": name[:255]},
             )
             connection.execute(
-                sa.text(
-                    "UPDATE quickbooks.connections SET status = 'active', generation = generation + 1, "
-                    "refreshed_at = now(), lease_epoch = lease_epoch + 1, lease_owner = NULL, lease_until = NULL, "
-                    "intent_at = NULL, last_error = NULL, last_intuit_tid = NULL, "
-                    "books_since = coalesce(books_since, :books_since) WHERE realm_id = :realm_id"
-                ),
-                {"realm_id": realm_id, "books_since": books_since},
+                sa.text(_CONNECTED),
+                {
+                    "realm_id": realm_id,
+                    "books_since": books_since,
+                    "generation": generation + 1,
+                    "installation": custody.installation,
+                    "hard": grant.refresh_hard_expires_in,
+                    "intuit_tid": grant.intuit_tid,
+                },
             )
             return _find(connection, realm_id)
 

@@ -38,6 +38,12 @@ def display_url(url: str) -> str:
     return _parse(url).set(drivername="postgresql").render_as_string(hide_password=True)
 
 
+def address(url: str) -> str:
+    """Return where a database is, and nothing of who may enter: ``host:port/database``."""
+    parsed = _parse(url)
+    return f"{parsed.host or parsed.query.get('host')}:{parsed.port or 5432}/{parsed.database}"
+
+
 def open_engine(url: str, *, application_name: str = "qbo", pool_size: int = 5) -> sa.Engine:
     """Return an engine; nothing connects yet (see ``check_connection``). Its sessions are in UTC."""
     engine = sa.create_engine(

@@ -26,22 +26,28 @@ from qbo_pipeline.warehouse.engine import check_connection
 from qbo_pipeline.warehouse.entity_tables import make_tables
 from qbo_pipeline.warehouse.legacy import move_aside, refuse_strangers
 from qbo_pipeline.warehouse.tables import SCHEMA, comment_statements
+from qbo_pipeline.warehouse.token_custody import seal_all
+from qbo_pipeline.warehouse.vault import Custody
 from qbo_pipeline.warehouse.views import make_views
 
 VERSION_TABLE = "qbo_schema_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(engine: sa.Engine, *, adopt: bool = False, dry_run: bool = False) -> list[str]:
+def upgrade(
+    engine: sa.Engine, *, adopt: bool = False, dry_run: bool = False, custody: Custody | None = None
+) -> list[str]:
     """Upgrade to the newest revision; return what was done, as sentences (none: there was nothing to do).
 
     ``adopt`` allows to move another program's tables aside; without it their presence is a WarehouseError. With
+    ``custody`` refresh tokens that another program left in the open are sealed, in the same transaction. With
     ``dry_run`` the sentences say what would be done, and nothing is.
     """
     check_connection(engine)
     try:
         with changing_tables(engine, "The database could not be upgraded", keep=not dry_run) as connection:
-            return _upgrade(connection, adopt=adopt)
+            report = _upgrade(connection, adopt=adopt)
+            return report + (seal_all(connection, custody) if custody is not None else [])
     except CommandError as error:
         raise WarehouseError(
             "The database was upgraded by a newer version of qbo than this one: install that version."

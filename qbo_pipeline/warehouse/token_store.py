@@ -2,7 +2,8 @@
 
     claim    one UPDATE on ``connections`` takes the lease and writes down the intent, before QuickBooks is asked
     commit   stores the new pair if nothing happened in between: same generation, same lease epoch (compare-and-set)
-    release  gives the lease back when there is no new pair
+    release  gives the lease back when there is no new pair: nothing happened, or nobody knows what did
+    refuse   gives it back when QuickBooks refused the token, and settles when to ask again, or that a person must
 
 A lease is a row with an end, not a session lock: it works through a transaction pooler and outlives a dropped
 connection. It is not what safety rests on; the compare-and-set is, so a holder that was asleep when its lease ended
@@ -12,43 +13,24 @@ cannot overwrite the pair of the next. Every time is the database's, so no clock
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from qbo_pipeline.errors import UsageError
+from qbo_pipeline.secret import Secret
 from qbo_pipeline.warehouse.grants import Grant, write_tokens
-
-_NONE = dt.timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """When a pair has to be renewed: it ends within ``margin``, or is older than ``refresh_age``."""
-
-    refresh_age: dt.timedelta = dt.timedelta(minutes=50)
-    margin: dt.timedelta = dt.timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTokens:
-    """The pair of one company as it is now, with its times counted by the database's clock."""
-
-    realm_id: str
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    base_url: str | None
-    environment: str
-    status: str
-    generation: int
-    expires_in: dt.timedelta  # what is left of the access token; negative when it is over
-    age: dt.timedelta | None  # since the pair was last renewed; None when nobody knows
-    refresh_expires_in: dt.timedelta | None
-
-    def is_due(self, due: Due) -> bool:
-        """Tell whether the pair should be renewed now."""
-        return self.expires_in <= due.margin or (self.age is not None and self.age >= due.refresh_age)
+from qbo_pipeline.warehouse.stored_tokens import (
+    Due,
+    StoredTokens,
+    all_tokens,
+    opened_refresh_token,
+    stored_tokens,
+)
+from qbo_pipeline.warehouse.vault import Bound, Custody
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,69 +39,93 @@ class Lease:
 
     realm_id: str
     owner: str
+    chain: str
     generation: int
     epoch: int
     claimed_at: dt.datetime
     until: dt.datetime
+    refusals: int
     refresh_token: str | None = field(repr=False)
+    #: The refresh token before this one, if it was replaced less than a day ago.
+    previous: str | None = field(repr=False)
 
 
-# A row of tokens may be younger than our own last refresh: other programs write there too.
-_READ = """
-SELECT t.realm_id, t.access_token, t.refresh_token, t.base_url, c.environment, c.status, c.generation,
-       coalesce(t.expires_at - clock.utc, interval '0') AS expires_in,
-       clock.utc - greatest(c.refreshed_at AT TIME ZONE 'UTC', least(t.updated_at, clock.utc)) AS age,
-       t.refresh_token_expires_at - clock.utc AS refresh_expires_in
-FROM (SELECT now() AT TIME ZONE 'UTC' AS utc) AS clock, quickbooks.connections c
-JOIN quickbooks.tokens t ON t.realm_id = c.realm_id
-"""
-
+# Every claim has an epoch of its own, and the intent is on disk before QuickBooks is asked: whoever finds it with the
+# lease over knows that the token was presented, and that nobody kept the answer.
 _CLAIM = """
 UPDATE quickbooks.connections
 SET lease_owner = :owner, lease_epoch = lease_epoch + 1, intent_at = now(),
-    lease_until = now() + make_interval(secs => :seconds)
-WHERE realm_id = :realm_id AND status = 'active' AND (lease_until IS NULL OR lease_until < now())
-RETURNING generation, lease_epoch AS epoch, intent_at AS claimed_at, lease_until AS until
+    lease_until = now() + make_interval(secs => :seconds),
+    installation = :installation, chain = coalesce(chain, CAST(gen_random_uuid() AS text))
+WHERE realm_id = :realm_id AND (status = 'active' OR status = 'suspect' AND retry_at <= now())
+  AND (installation IS NULL OR installation = :installation) AND (lease_until IS NULL OR lease_until < now())
+RETURNING chain, generation, lease_epoch AS epoch, intent_at AS claimed_at, lease_until AS until, refusals,
+    CASE WHEN prev_superseded_at > now() - interval '1 day' THEN prev_refresh_token END AS previous, prev_generation
 """
 
-_COMMIT = """
-UPDATE quickbooks.connections
-SET generation = generation + 1, refreshed_at = :claimed_at, lease_owner = NULL, lease_until = NULL, intent_at = NULL,
-    last_error = NULL, last_intuit_tid = NULL
-WHERE realm_id = :realm_id AND generation = :generation AND lease_epoch = :epoch
-"""
+_MINE = "WHERE realm_id = :realm_id AND generation = :generation AND lease_epoch = :epoch"
+_FREE = "lease_owner = NULL, lease_until = NULL"
 
-_RELEASE = """
+_COMMIT = f"""
 UPDATE quickbooks.connections
-SET lease_owner = NULL, lease_until = NULL, intent_at = NULL,
+SET prev_refresh_token = CASE WHEN :changed THEN :presented ELSE prev_refresh_token END,
+    prev_generation = CASE WHEN :changed THEN generation ELSE prev_generation END,
+    prev_superseded_at = CASE WHEN :changed THEN now() ELSE prev_superseded_at END,
+    generation = :next, refreshed_at = :asked_at, {_FREE}, intent_at = NULL, status = 'active',
+    refresh_hard_expires_at = coalesce(:asked_at + make_interval(secs => :hard), refresh_hard_expires_at),
+    failures = 0, refusals = 0, suspect_since = NULL, retry_at = NULL, last_error = NULL,
+    last_intuit_tid = coalesce(:intuit_tid, last_intuit_tid)
+{_MINE}
+"""  # noqa: S608 - constants of this file
+
+_RELEASE = f"""
+UPDATE quickbooks.connections
+SET {_FREE}, intent_at = CASE WHEN :unknown THEN intent_at END,
+    failures = CASE WHEN CAST(:error AS text) IS NULL THEN failures ELSE failures + 1 END,
+    retry_at = CASE WHEN CAST(:error AS text) IS NULL THEN retry_at
+                    ELSE now() + make_interval(mins => (ARRAY[1, 2, 4, 8, 15])[least(failures, 4) + 1]) END,
     last_error = coalesce(:error, last_error), last_intuit_tid = coalesce(:intuit_tid, last_intuit_tid)
-WHERE realm_id = :realm_id AND generation = :generation AND lease_epoch = :epoch
-"""
+{_MINE}
+"""  # noqa: S608
 
-_NEEDS_REAUTHORIZATION = """
-WITH dead AS (
+# Asked again after 1, 5, 15 and then 60 minutes; refused for the seventh time, or for a day, it is a person's turn.
+_REFUSE = f"""
+WITH refused AS (
     UPDATE quickbooks.connections
-    SET status = 'needs_reauthorization', last_error = :reason, lease_owner = NULL, lease_until = NULL, intent_at = NULL
-    WHERE realm_id = :realm_id AND (CAST(:epoch AS bigint) IS NULL OR lease_epoch = :epoch)
-    RETURNING realm_id
+    SET {_FREE}, intent_at = NULL, refusals = refusals + 1, suspect_since = coalesce(suspect_since, now()),
+        status = CASE WHEN :for_good OR refusals >= 6 OR suspect_since < now() - interval '1 day'
+                      THEN 'needs_reauth' ELSE 'suspect' END,
+        retry_at = now() + make_interval(mins => coalesce((ARRAY[1, 5, 15])[refusals + 1], 60)),
+        last_error = :error, last_intuit_tid = coalesce(:intuit_tid, last_intuit_tid)
+    {_MINE}
+    RETURNING realm_id, status
+), told AS (
+    UPDATE quickbooks.tokens t SET is_active = false, updated_at = now() AT TIME ZONE 'UTC' FROM refused
+    WHERE t.realm_id = refused.realm_id AND refused.status = 'needs_reauth'
 )
-UPDATE quickbooks.tokens t SET is_active = false, updated_at = now() AT TIME ZONE 'UTC' FROM dead
-WHERE t.realm_id = dead.realm_id
-"""
+SELECT status FROM refused
+"""  # noqa: S608
 
 
 class TokenStore:
     """The token pairs in ``quickbooks.tokens``, and the leases by which they are renewed."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, custody: Custody) -> None:
         self._engine = engine
+        self._custody = custody
 
     def read(self, realm_id: str) -> StoredTokens:
-        """Return the pair of one company."""
+        """Return the pair of one company, its access token open."""
         with self._engine.connect() as connection:
-            if (tokens := _read(connection, realm_id)) is not None:
-                return tokens
-        raise UsageError(f"There are no tokens of company {realm_id}: connect it (`qbo connect`).")
+            found = stored_tokens(connection, realm_id)
+        if found is None:
+            raise UsageError(f"There are no tokens of company {realm_id}: connect it (`qbo connect`).")
+        bound = Bound(realm_id, "access_token", found.generation)
+        return replace(found, access_token=self._custody.vault.open(found.access_token, bound))
+
+    def is_ours(self, tokens: StoredTokens) -> bool:
+        """Tell whether this installation may renew a pair."""
+        return tokens.installation in (None, self._custody.installation)
 
     def claim(
         self,
@@ -133,65 +139,120 @@ class TokenStore:
         """Take the lease, or return None: another has it, the company waits for a person, or there is no need.
 
         ``only_if_due`` and ``only_generation`` say when there is a need. They are looked at with the lease in hand:
-        whoever waited for another to finish finds the work done.
+        whoever waited for another to finish finds the work done. A refresh token that another program left in the open
+        is sealed on the way.
         """
-        with self._engine.connect() as connection, connection.begin() as transaction:
-            connection.execute(sa.text("SET LOCAL synchronous_commit = on"))
+        with self._transaction() as connection:
             parameters = {"realm_id": realm_id, "owner": owner, "seconds": lease_seconds}
-            claimed = connection.execute(sa.text(_CLAIM), parameters).one_or_none()
-            tokens = _read(connection, realm_id) if claimed is not None else None
+            parameters["installation"] = self._custody.installation
+            claimed = connection.execute(sa.text(_CLAIM), parameters).mappings().one_or_none()
+            tokens = stored_tokens(connection, realm_id) if claimed is not None else None
             needed = (
                 tokens is not None
                 and (only_if_due is None or tokens.is_due(only_if_due))
                 and only_generation in (None, tokens.generation)
             )
             if claimed is None or tokens is None or not needed:
-                transaction.rollback()
+                connection.rollback()
                 return None
-            return Lease(realm_id=realm_id, owner=owner, refresh_token=tokens.refresh_token, **claimed._mapping)
+            found = dict(claimed)
+            previous, generation = found.pop("previous"), found.pop("prev_generation")
+            return Lease(
+                realm_id=realm_id,
+                owner=owner,
+                refresh_token=opened_refresh_token(connection, self._custody, tokens),
+                previous=previous and self._open(realm_id, previous, generation),
+                **found,
+            )
 
-    def commit(self, lease: Lease, grant: Grant, *, base_url: str | None = None) -> bool:
+    def commit(
+        self,
+        lease: Lease,
+        grant: Grant,
+        *,
+        base_url: str | None = None,
+        generation: int | None = None,
+        asked_at: dt.datetime | None = None,
+    ) -> bool:
         """Store the new pair and give the lease back; False when another has renewed or reconnected meanwhile.
 
-        May be repeated when the answer to it was lost: the same pair, stored already, counts as stored.
+        May be repeated when the answer to it was lost: the same pair, stored already, counts as stored. ``generation``
+        and ``asked_at`` are those of a recovered pair.
         """
-        with self._engine.begin() as connection:
-            connection.execute(sa.text("SET LOCAL synchronous_commit = on"))
-            if connection.execute(sa.text(_COMMIT), _identity(lease) | {"claimed_at": lease.claimed_at}).rowcount == 0:
-                stored = _read(connection, lease.realm_id)
-                return stored is not None and stored.access_token == grant.access_token
-            write_tokens(connection, lease.realm_id, grant, base_url=base_url, asked_at=lease.claimed_at)
+        refresh_token = (grant.refresh_token or "").strip() or lease.refresh_token
+        next_generation, asked_at = generation or lease.generation + 1, asked_at or lease.claimed_at
+        presented = Bound(lease.realm_id, "refresh_token", lease.generation)
+        parameters = _identity(lease) | {
+            "next": next_generation,
+            "asked_at": asked_at,
+            "changed": lease.refresh_token is not None and refresh_token != lease.refresh_token,
+            "presented": self._custody.vault.seal(lease.refresh_token, presented) if lease.refresh_token else None,
+            "hard": grant.refresh_hard_expires_in,
+            "intuit_tid": grant.intuit_tid,
+        }
+        with self._transaction() as connection:
+            if connection.execute(sa.text(_COMMIT), parameters).rowcount == 0:
+                stored = stored_tokens(connection, lease.realm_id)
+                return stored is not None and self._holds(stored, grant.access_token)
+            write_tokens(
+                connection,
+                lease.realm_id,
+                grant,
+                custody=self._custody,
+                generation=next_generation,
+                refresh_token=refresh_token,
+                base_url=base_url,
+                asked_at=asked_at,
+            )
             return True
 
-    def release(self, lease: Lease, *, error: str | None = None, intuit_tid: str | None = None) -> None:
-        """Give the lease back without a new pair, with what went wrong; nothing happens if it is no longer ours."""
-        with self._engine.begin() as connection:
-            connection.execute(sa.text(_RELEASE), _identity(lease) | {"error": error, "intuit_tid": intuit_tid})
+    def holds(self, lease: Lease) -> bool:
+        """Tell whether nobody has claimed, renewed or reconnected since."""
+        with self._engine.connect() as connection:
+            asked = sa.text(f"SELECT 1 FROM quickbooks.connections {_MINE} AND lease_owner IS NOT NULL")  # noqa: S608
+            return connection.execute(asked, _identity(lease)).first() is not None
 
-    def mark_needs_reauthorization(self, realm_id: str, reason: str, *, lease: Lease | None = None) -> None:
-        """Note that only a person can help. With ``lease``, only if nobody claimed or reconnected since."""
-        parameters = {"realm_id": realm_id, "reason": reason, "epoch": lease.epoch if lease else None}
-        with self._engine.begin() as connection:
-            connection.execute(sa.text(_NEEDS_REAUTHORIZATION), parameters)
+    def release(
+        self, lease: Lease, *, error: str | None = None, intuit_tid: str | None = None, unknown: bool = False
+    ) -> None:
+        """Give the lease back without a new pair, with what went wrong; nothing happens if it is no longer ours.
+
+        ``unknown`` keeps the intent: QuickBooks may have renewed the pair, and the answer did not come.
+        """
+        parameters = _identity(lease) | {"error": error, "intuit_tid": intuit_tid, "unknown": unknown}
+        with self._transaction() as connection:
+            connection.execute(sa.text(_RELEASE), parameters)
+
+    def refuse(self, lease: Lease, reason: str, *, intuit_tid: str | None = None, for_good: bool = False) -> str | None:
+        """Note that QuickBooks refused the token; return the status that follows: suspect or needs_reauth.
+
+        None if the lease is no longer ours: a late verdict does not disconnect a company that was connected again.
+        """
+        parameters = _identity(lease) | {"error": reason, "intuit_tid": intuit_tid, "for_good": for_good}
+        with self._transaction() as connection:
+            return connection.execute(sa.text(_REFUSE), parameters).scalar_one_or_none()
 
     def due(self, due: Due | None = None) -> list[str]:
-        """Return the realms whose pairs have to be renewed now, the most urgent first."""
+        """Return the realms that are to be renewed, or asked about again, now and by us; the most urgent first."""
         rule = due or Due()
         with self._engine.connect() as connection:
-            rows = connection.execute(sa.text(_READ + "WHERE c.status = 'active'")).mappings()
-            found = sorted((_tokens(dict(row)) for row in rows), key=lambda tokens: tokens.expires_in)
-        return [tokens.realm_id for tokens in found if tokens.is_due(rule)]
+            found = sorted(all_tokens(connection), key=lambda tokens: tokens.expires_in)
+        return [each.realm_id for each in found if each.needs_an_attempt(rule) and each.may_try and self.is_ours(each)]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        """Give a transaction whose end is on the disk, whatever the database is set to."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.text("SET LOCAL synchronous_commit = on"))
+            yield connection
+
+    def _open(self, realm_id: str, sealed: str, generation: int) -> Secret:
+        return self._custody.vault.open(sealed, Bound(realm_id, "refresh_token", generation))
+
+    def _holds(self, stored: StoredTokens, access_token: str) -> bool:
+        bound = Bound(stored.realm_id, "access_token", stored.generation)
+        return self._custody.vault.open(stored.access_token, bound) == access_token
 
 
 def _identity(lease: Lease) -> dict[str, Any]:
     return {"realm_id": lease.realm_id, "generation": lease.generation, "epoch": lease.epoch}
-
-
-def _read(connection: sa.Connection, realm_id: str) -> StoredTokens | None:
-    found = connection.execute(sa.text(_READ + "WHERE c.realm_id = :realm_id"), {"realm_id": realm_id})
-    row = found.mappings().one_or_none()
-    return _tokens(dict(row)) if row is not None else None
-
-
-def _tokens(row: dict[str, Any]) -> StoredTokens:
-    return StoredTokens(**row)

@@ -1,5 +1,8 @@
 """The web app: ``/connect`` sends a person to QuickBooks, the callback stores the company, ``/`` shows all of them.
 
+``/connect?company=KEY`` connects one again and refuses any other. ``/disconnect`` asks which one, and only a form that
+this very process showed may answer.
+
 It listens on loopback; put a reverse proxy with TLS before it to let Intuit or colleagues reach it.
 """
 
@@ -7,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from html import escape
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
@@ -19,18 +22,30 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from qbo_pipeline.books import Books
-from qbo_pipeline.errors import PipelineError
+from qbo_pipeline.errors import PipelineError, UsageError
+from qbo_pipeline.status import CompanyStatus
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>QuickBooks companies</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem}}
 table{{border-collapse:collapse;width:100%}}
 td,th{{text-align:left;padding:.4rem .8rem .4rem 0;border-bottom:1px solid #ddd}}
 a.button{{display:inline-block;padding:.5rem 1rem;background:#2ca01c;color:#fff;border-radius:4px;text-decoration:none}}
-p.problem{{color:#b00020}}</style>
+p.problem{{color:#b00020}}
+form{{display:inline}}</style>
 <h1>QuickBooks companies</h1>{message}{companies}
 <p><a class="button" href="/connect">Connect a company</a></p></html>"""
 
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+_DISCONNECT = (
+    '<form method="post" action="/disconnect"><input type="hidden" name="company" value="{key}">'
+    '<input type="hidden" name="token" value="{token}"><button>Disconnect</button></form>'
+)
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 #: So many sentences are kept for pages that are still to be fetched.
@@ -41,22 +56,28 @@ def create_app(books: Books) -> Starlette:
     """Return the app over one installation's books."""
     # A redirect carries only the key of a sentence: no link can make this page say what we did not.
     problems: dict[str, str] = {}
+    # Only a form of ours knows it: no page elsewhere can make a browser disconnect a company.
+    form_token = secrets.token_urlsafe(32)
 
     async def home(request: Request) -> Response:
+        return await shown(request, "")
+
+    async def shown(request: Request, action: str) -> Response:
         message = _problem(problems.get(request.query_params.get("problem", ""), ""))
         try:
-            connected = await run_in_threadpool(books.connected)
+            statuses = await run_in_threadpool(books.statuses)
         except (PipelineError, OperationalError) as error:
             return HTMLResponse(_PAGE.format(message=_problem(_sentence(error)), companies=""), 503, _HEADERS)
-        rows = "".join(
-            f"<tr><td>{escape(each.name)}<td>{escape(each.realm_id)}<td>{escape(each.status)}" for each in connected
+        rows = "".join(_row(each, action) for each in statuses)
+        table = (
+            f"<table><tr><th>Company<th>Realm<th>State<th>{rows}</table>" if rows else "<p>None is connected yet.</p>"
         )
-        table = f"<table><tr><th>Company<th>Realm<th>Status{rows}</table>" if rows else "<p>None is connected yet.</p>"
         return HTMLResponse(_PAGE.format(message=message, companies=table), headers=_HEADERS)
 
-    async def connect(_: Request) -> Response:
+    async def connect(request: Request) -> Response:
+        word = request.query_params.get("company")
         try:
-            address = await run_in_threadpool(lambda: books.connector.begin())
+            address = await run_in_threadpool(lambda: books.connector.begin(books.company(word) if word else None))
         except (PipelineError, OperationalError) as error:
             return explained(error)
         return RedirectResponse(address, 302, _HEADERS)
@@ -69,6 +90,19 @@ def create_app(books: Books) -> Starlette:
         except (PipelineError, OperationalError) as error:
             return explained(error)
         return RedirectResponse("/", 302, _HEADERS)
+
+    async def disconnect(request: Request) -> Response:
+        # Intuit sends people here, too, once they have disconnected the app in QuickBooks ("Disconnect URL").
+        if request.method != "POST":
+            return await shown(request, _DISCONNECT.replace("{token}", form_token))
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        if not secrets.compare_digest(form.get("token", "").encode(), form_token.encode()):
+            return explained(UsageError("That form is from elsewhere, or from before a restart; try again."))
+        try:
+            await run_in_threadpool(lambda: books.disconnect(books.company(form.get("company", ""))))
+        except (PipelineError, OperationalError) as error:
+            return explained(error)
+        return RedirectResponse("/", 303, _HEADERS)
 
     def explained(error: Exception) -> Response:
         while len(problems) >= _MOST_PROBLEMS:
@@ -87,10 +121,24 @@ def create_app(books: Books) -> Starlette:
         routes=[
             Route("/", home),
             Route("/connect", connect),
+            Route("/disconnect", disconnect, methods=["GET", "POST"]),
             Route(redirect.path or "/callback", callback),
             Route("/healthz", health),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
+    )
+
+
+def _row(status: CompanyStatus, action: str) -> str:
+    company = status.company
+    key = escape(company.partition_key, quote=True)
+    again = f'<a href="/connect?company={key}">Reconnect</a> ' if status.connection_action else ""
+    if status.state == "disconnected":
+        action = ""
+    said = escape(status.connection_action or "")
+    return (
+        f"<tr><td>{escape(company.name)}<td>{escape(company.realm_id)}<td>{escape(status.state)}"
+        f"<td>{again}{action.replace('{key}', key)}{said}"
     )
 
 

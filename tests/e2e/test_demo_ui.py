@@ -47,6 +47,7 @@ def test_the_whole_demo_comes_up_and_ctrl_c_ends_it(shell: Shell) -> None:
         assert {each["name"]: each["sensorState"]["status"] for each in repository["sensors"]} == {
             "companies": "RUNNING",
             "token_freshness": "RUNNING",
+            "alert": "RUNNING",
         }
         _killed_programs_come_back(shell, services["web"])
         synced = shell.json("sync", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -190,3 +191,35 @@ def test_userinfo_tells_who_consented(sandbox: Sandbox) -> None:
     url = f"{sandbox.url}/v1/openid_connect/userinfo"
     assert "email" in sandbox.session.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=30).json()
     assert sandbox.session.get(url, headers={"Authorization": "Bearer x"}, timeout=30).status_code == 401
+
+
+def test_a_policy_has_a_name(sandbox: Sandbox) -> None:
+    turned = sandbox.control(
+        "POST", "/tokens/policy", {"name": "every call, reuse revokes", "access_token_seconds": 60}
+    )
+    assert (turned["rotation"], turned["revoke_on_reuse"], turned["access_token_seconds"]) == ("every_call", True, 60)
+    again = sandbox.control("POST", "/tokens/policy", {"name": "daily, 24 h grace"})
+    assert (again["rotation"], again["grace_seconds"], again["revoke_on_reuse"]) == ("daily", DAY, False)
+
+
+def test_a_rotation_can_be_forgotten(sandbox: Sandbox) -> None:
+    sandbox.control("POST", "/tokens/policy", {"rotation": "every_call"})
+    first = sandbox.connect()["refresh_token"]
+    second = sandbox.refresh(first).json()["refresh_token"]
+    assert sandbox.control("POST", "/tokens/forget", {"realm": REALM}) == {"forgotten": 1}
+    assert _error(sandbox.refresh(second)) == (400, "invalid_grant")
+    assert sandbox.refresh(first).status_code == 200
+
+
+def test_token_calls_under_way_together_are_counted(sandbox: Sandbox) -> None:
+    token = sandbox.connect()["refresh_token"]
+    assert sandbox.control("GET", "/tokens")["most_at_once"] == 1
+    sandbox.control("POST", "/faults", {"fault": "slow", "seconds": 0.5, "times": 0, "match": {"path": "bearer"}})
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: sandbox.refresh(token), range(2)))
+    assert sandbox.control("GET", "/tokens")["most_at_once"] == 2
+
+
+def test_the_callback_can_name_another_company(sandbox: Sandbox) -> None:
+    sandbox.control("POST", "/tokens/policy", {"callback_realm": "42"})
+    assert _landed(sandbox, auto="1")["realmId"] == ["42"]

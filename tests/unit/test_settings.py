@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from qbo_pipeline.errors import SettingsError
+from qbo_pipeline.secret import Secret
 from qbo_pipeline.settings import Settings, forget_service, load_settings, note_service, services, variables
 
 
@@ -104,7 +105,9 @@ def test_what_cannot_work_is_refused_by_name(tmp_path: Path, variable: str, valu
 
 
 def test_nothing_secret_is_in_its_text() -> None:
-    settings = Settings(database_url="postgresql://u:pw@h/d", client_secret="se-cret", auth_basic="ba-sic")
+    settings = Settings(
+        database_url="postgresql://u:pw@h/d", client_secret=Secret("se-cret"), auth_basic=Secret("ba-sic")
+    )
     for secret in ("pw", "se-cret", "ba-sic"):
         assert secret not in repr(settings)
         assert secret not in str(settings)

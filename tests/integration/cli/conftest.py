@@ -64,9 +64,10 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def terminal(clean: Path, database_url: str, quickbooks: Sandbox) -> Terminal:
-    """A terminal whose commands find the test's database and the sandbox."""
-    return Terminal({"DATABASE_URL": database_url, "QBO_LOCAL_URL": quickbooks.url})
+def terminal(clean: Path, database_url: str, quickbooks: Sandbox, tmp_path: Path) -> Terminal:
+    """A terminal whose commands find the test's database and the sandbox, and are the installation of ``books``."""
+    state = str(tmp_path / "state")
+    return Terminal({"DATABASE_URL": database_url, "QBO_LOCAL_URL": quickbooks.url, "QBO_STATE_DIR": state})
 
 
 @pytest.fixture

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 import sqlalchemy as sa
 
 from qbo_pipeline.errors import UsageError, WarehouseError
 from qbo_pipeline.warehouse.companies import Company, CompanyStore
 from qbo_pipeline.warehouse.token_store import TokenStore
-
-
-@dataclass(frozen=True)
-class FakeGrant:
-    access_token: str = "access"
-    refresh_token: str | None = "refresh"
-    expires_in: int = 3600
-    refresh_expires_in: int | None = 8_640_000
+from tests.support.custody import CUSTODY, FakeGrant
 
 
 def connect(
@@ -25,7 +16,12 @@ def connect(
 ) -> Company:
     store = CompanyStore(engine)
     return store.connect(
-        realm, name, environment=environment, base_url="http://127.0.0.1:1", grant=grant or FakeGrant()
+        realm,
+        name,
+        environment=environment,
+        base_url="http://127.0.0.1:1",
+        grant=grant or FakeGrant("access", "refresh"),
+        custody=CUSTODY,
     )
 
 
@@ -45,14 +41,13 @@ def test_connecting_writes_all_three_tables_or_none(engine: sa.Engine) -> None:
 
 def test_connecting_again_renews_the_tokens_and_keeps_the_key(engine: sa.Engine) -> None:
     connect(engine, "9130", "Craig's Landscaping")
-    tokens = TokenStore(engine)
+    tokens = TokenStore(engine, CUSTODY)
     lease = tokens.claim("9130", "me")
     assert lease is not None
-    tokens.mark_needs_reauthorization("9130", "the refresh token is dead")
+    assert tokens.refuse(lease, "the refresh token is dead", for_good=True) == "needs_reauth"
     again = connect(engine, "9130", "Craig & Sons", grant=FakeGrant("access 2", "refresh 2"))
     assert (again.name, again.partition_key, again.is_active) == ("Craig & Sons", "craigs-landscaping-9130", True)
     assert again.last_error is None
-    assert tokens.read("9130").refresh_token == "refresh 2"
     assert tokens.commit(lease, FakeGrant("late", "late")) is False
     assert tokens.read("9130").access_token == "access 2"
 
@@ -61,7 +56,7 @@ def test_an_environment_is_never_changed(engine: sa.Engine) -> None:
     connect(engine, "9130", "Craig", "sandbox")
     with pytest.raises(UsageError, match="connected to the environment 'sandbox'"):
         connect(engine, "9130", "Craig", "production", FakeGrant("other", "other"))
-    assert TokenStore(engine).read("9130").access_token == "access"
+    assert TokenStore(engine, CUSTODY).read("9130").access_token == "access"
     connect(engine, "9140", "Zoe", "production")
     assert [company.realm_id for company in CompanyStore(engine).all("production")] == ["9140"]
 

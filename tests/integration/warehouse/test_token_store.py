@@ -5,31 +5,38 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
 from qbo_pipeline.errors import UsageError, WarehouseError
 from qbo_pipeline.warehouse.companies import CompanyStore
-from qbo_pipeline.warehouse.token_store import Due, Lease, TokenStore
+from qbo_pipeline.warehouse.stored_tokens import Due
+from qbo_pipeline.warehouse.token_store import Lease, TokenStore
+from tests.support.custody import CUSTODY, FakeGrant
 
 REALM = "9130"
-
-
-@dataclass(frozen=True)
-class FakeGrant:
-    access_token: str = "access 2"
-    refresh_token: str | None = "refresh 2"
-    expires_in: int = 3600
-    refresh_expires_in: int | None = None
 
 
 @pytest.fixture
 def store(engine: sa.Engine) -> TokenStore:
     grant = FakeGrant("access 1", "refresh 1", refresh_expires_in=8_640_000)
-    CompanyStore(engine).connect(REALM, "Craig", environment="local", base_url="http://127.0.0.1:1", grant=grant)
-    return TokenStore(engine)
+    connect(engine, grant)
+    return TokenStore(engine, CUSTODY)
+
+
+def connect(engine: sa.Engine, grant: FakeGrant) -> None:
+    CompanyStore(engine).connect(
+        REALM, "Craig", environment="local", base_url="http://127.0.0.1:1", grant=grant, custody=CUSTODY
+    )
+
+
+def refresh_token(store: TokenStore) -> str | None:
+    """Return what a refresh would present."""
+    lease = taken(store.claim(REALM, "somebody curious"))
+    store.release(lease)
+    return lease.refresh_token
 
 
 def taken(lease: Lease | None) -> Lease:
@@ -66,6 +73,13 @@ def test_six_claim_and_one_wins(store: TokenStore) -> None:
     assert leases[0].refresh_token == "refresh 1"
 
 
+def test_another_installation_gets_no_lease(engine: sa.Engine, store: TokenStore) -> None:
+    copy = TokenStore(engine, replace(CUSTODY, installation="a copy"))
+    assert copy.claim(REALM, "me") is None
+    assert copy.due(Due(margin=dt.timedelta(hours=2))) == []
+    assert store.claim(REALM, "me") is not None
+
+
 def test_six_that_refresh_when_due_refresh_once(engine: sa.Engine, store: TokenStore) -> None:
     """Whoever waited for the winner must find the work done, not do it again."""
     pass_time(engine, "51 minutes")
@@ -88,7 +102,7 @@ def test_a_commit_stores_the_pair_and_frees_the_lease(store: TokenStore) -> None
     lease = taken(store.claim(REALM, "me"))
     assert store.commit(lease, FakeGrant(refresh_expires_in=5_000))
     after = store.read(REALM)
-    assert (after.access_token, after.refresh_token) == ("access 2", "refresh 2")
+    assert (after.access_token, refresh_token(store)) == ("access 2", "refresh 2")
     assert after.generation == before.generation + 1
     assert after.refresh_expires_in is not None
     assert after.refresh_expires_in <= dt.timedelta(seconds=5_000)
@@ -127,7 +141,7 @@ def test_a_commit_whose_answer_was_lost_may_be_repeated(store: TokenStore) -> No
 def test_a_grant_without_a_refresh_token_keeps_the_one_we_have(store: TokenStore, nothing: str | None) -> None:
     assert store.commit(taken(store.claim(REALM, "me")), FakeGrant(refresh_token=nothing))
     stored = store.read(REALM)
-    assert (stored.access_token, stored.refresh_token) == ("access 2", "refresh 1")
+    assert (stored.access_token, refresh_token(store)) == ("access 2", "refresh 1")
     assert stored.refresh_expires_in is not None
 
 
@@ -143,7 +157,7 @@ def test_a_pair_whose_row_vanished_is_stored_all_the_same(engine: sa.Engine, sto
     lease = taken(store.claim(REALM, "me"))
     execute(engine, "DELETE FROM quickbooks.tokens")
     assert store.commit(lease, FakeGrant())
-    assert store.read(REALM).refresh_token == "refresh 2"
+    assert refresh_token(store) == "refresh 2"
 
 
 def test_the_life_of_a_token_counts_from_when_it_was_asked_for(engine: sa.Engine, store: TokenStore) -> None:
@@ -201,18 +215,26 @@ def test_a_released_lease_leaves_the_reason(engine: sa.Engine, store: TokenStore
     assert store.claim(REALM, "the next") is not None
 
 
+def test_an_outage_of_weeks_is_asked_about_every_quarter_of_an_hour(engine: sa.Engine, store: TokenStore) -> None:
+    execute(engine, "UPDATE quickbooks.connections SET failures = 5000")
+    store.release(taken(store.claim(REALM, "me")), error="HTTP 503", unknown=True)
+    left = store.read(REALM).retry_in
+    assert left is not None
+    assert dt.timedelta(minutes=14) < left <= dt.timedelta(minutes=15)
+
+
 def test_a_dead_token_waits_for_a_person(engine: sa.Engine, store: TokenStore) -> None:
-    store.mark_needs_reauthorization(REALM, "invalid_grant")
-    assert store.read(REALM).status == "needs_reauthorization"
+    assert store.refuse(taken(store.claim(REALM, "me")), "no refresh token", for_good=True) == "needs_reauth"
+    assert store.read(REALM).state == "needs_reauth"
     assert store.claim(REALM, "me") is None
     assert store.due(Due(margin=dt.timedelta(hours=2))) == []
 
 
 def test_a_late_verdict_does_not_disconnect_a_company_connected_again(engine: sa.Engine, store: TokenStore) -> None:
     lease = taken(store.claim(REALM, "me"))
-    CompanyStore(engine).connect(REALM, "Craig", environment="local", base_url="http://x", grant=FakeGrant())
-    store.mark_needs_reauthorization(REALM, "invalid_grant", lease=lease)
-    assert store.read(REALM).status == "active"
+    connect(engine, FakeGrant())
+    assert store.refuse(lease, "invalid_grant", for_good=True) is None
+    assert store.read(REALM).state == "active"
 
 
 def test_tokens_never_show_in_a_repr(store: TokenStore) -> None:

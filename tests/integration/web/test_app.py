@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 import uvicorn
 
 from qbo_pipeline.books import Books
+from qbo_pipeline.secret import Secret
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.warehouse.companies import Company
 from qbo_pipeline.web.app import create_app
@@ -106,7 +108,7 @@ def test_a_wrong_client_secret_is_explained(quickbooks: Sandbox, books: Books, e
         database_url=books.settings.database_url,
         local_url=quickbooks.url,
         client_id="sandbox-client",
-        client_secret="s3cret-client",
+        client_secret=Secret("s3cret-client"),
     )
     with serving(Books(wrong)) as client:
         said = problem(client, client.get(consent(client)).headers["location"])
@@ -153,3 +155,74 @@ def test_a_database_that_is_down_is_one_sentence(quickbooks: Sandbox) -> None:
         assert "s3cret-password" not in answer.text
         assert client.get("/healthz").json() == {"status": "ok"}, "the program itself is well"
         assert client.get("/connect").headers["location"].startswith("/?problem=")
+
+
+def test_reconnecting_refuses_another_company(client: Client, books: Books, company: Company) -> None:
+    """Somebody picks the wrong company at QuickBooks: its tokens must not replace those of the right one."""
+    before = books.token_store.read(REALM).access_token
+    other = {"auto": "1", "realm": "9130000000000007"}
+    books_of_other(client, other["realm"], books)
+    address = client.get("/connect", params={"company": company.partition_key}).headers["location"]
+    back = urlsplit(requests.get(address, params=other, allow_redirects=False, timeout=30).headers["Location"])
+    said = problem(client, client.get(f"{back.path}?{back.query}").headers["location"])
+    assert "nothing was changed" in said
+    assert "9130000000000007" in said
+    assert books.token_store.read(REALM).access_token == before
+    assert [each.realm_id for each in books.connected()] == [REALM]
+
+
+def books_of_other(client: Client, realm: str, books: Books) -> None:
+    Sandbox(str(books.settings.local_url)).tell("/companies", {"realm": realm})
+
+
+def test_a_callback_that_names_a_company_its_consent_does_not_open_connects_nothing(
+    client: Client, quickbooks: Sandbox, engine: sa.Engine
+) -> None:
+    """The company's number in the callback is only what a browser said."""
+    quickbooks.tell("/companies", {"realm": "9130000000000008"})
+    quickbooks.tell("/tokens/policy", {"callback_realm": "9130000000000008"})
+    said = problem(client, client.get(consent(client)).headers["location"])
+    assert "does not open company 9130000000000008" in said
+    assert count(engine) == 0
+
+
+def form_of(client: Client) -> dict[str, str]:
+    page = client.get("/disconnect").text
+    return dict(re.findall(r'name="(company|token)" value="([^"]+)"', page))
+
+
+def post(client: Client, form: dict[str, str]) -> requests.Response:
+    return requests.post(f"{client._url}/disconnect", data=form, allow_redirects=False, timeout=30)
+
+
+def test_a_company_disconnects_through_it(
+    client: Client, books: Books, quickbooks: Sandbox, company: Company, engine: sa.Engine
+) -> None:
+    answer = post(client, form_of(client))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert quickbooks.tell("/tokens")["grants"][-1]["revoked"] is True
+    with engine.connect() as connection:
+        wiped = connection.execute(
+            sa.text("SELECT access_token, refresh_token, is_active FROM quickbooks.tokens")
+        ).one()
+    assert tuple(wiped) == ("", None, False)
+    assert "disconnected" in client.get("/").text
+    assert form_of(client) == {}, "nothing is left to disconnect"
+
+
+@pytest.mark.parametrize("token", ["", "forged", "é" * 40])
+def test_only_a_form_of_its_own_disconnects(
+    client: Client, books: Books, quickbooks: Sandbox, company: Company, token: str
+) -> None:
+    said = post(client, {"company": company.partition_key, "token": token}).headers["location"]
+    assert "That form is from elsewhere" in problem(client, said)
+    assert books.company(None).is_active
+    assert quickbooks.tell("/tokens")["grants"][-1]["revoked"] is False
+
+
+def test_a_company_that_needs_a_person_has_a_button(client: Client, books: Books, company: Company) -> None:
+    with books.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE quickbooks.connections SET status = 'needs_reauth'"))
+    page = client.get("/").text
+    assert f'<a href="/connect?company={company.partition_key}">Reconnect</a>' in page
+    assert "needs_reauth" in page

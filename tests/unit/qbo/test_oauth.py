@@ -25,6 +25,7 @@ from qbo_pipeline.errors import (
 )
 from qbo_pipeline.qbo.environments import PRODUCTION
 from qbo_pipeline.qbo.oauth import Grant, OAuthClient
+from qbo_pipeline.secret import Secret
 from tests.unit.qbo.fakes import Answer, FakeQuickBooks
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -65,8 +66,8 @@ EVERY_GRANT: list[Callable[[OAuthClient], Grant]] = [
 def test_a_renewal_brings_everything_intuit_says_about_the_tokens() -> None:
     oauth, quickbooks = client(tokens())
     assert oauth.refresh("RT1-canary-refresh") == Grant(
-        access_token="eyJcanary.access",
-        refresh_token="RT1-canary-new",
+        access_token=Secret("eyJcanary.access"),
+        refresh_token=Secret("RT1-canary-new"),
         token_type="bearer",
         expires_in=3600,
         refresh_expires_in=8726400,
