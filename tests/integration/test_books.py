@@ -117,7 +117,7 @@ def test_books_edited_between_two_pages_are_read_whole(books: Books, quickbooks:
         patch.setattr("qbo_pipeline.sync.exact.changed_pages", paged)
         outcome = sync(books)
     assert outcome.failed == []
-    assert next(turns) > 10, "the books were edited meanwhile"
+    assert next(turns) >= 10, "the books were edited meanwhile"
     sync(books)
     assert agrees(books, quickbooks)
 
