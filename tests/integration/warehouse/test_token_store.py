@@ -215,6 +215,13 @@ def test_a_released_lease_leaves_the_reason(engine: sa.Engine, store: TokenStore
     assert store.claim(REALM, "the next") is not None
 
 
+def test_a_token_that_was_refused_gets_no_lease_before_its_time(engine: sa.Engine, store: TokenStore) -> None:
+    assert store.refuse(taken(store.claim(REALM, "me")), "invalid_grant") == "suspect"
+    assert store.claim(REALM, "me") is None
+    execute(engine, "UPDATE quickbooks.connections SET retry_at = now()")
+    assert taken(store.claim(REALM, "me")).refusals == 1
+
+
 def test_an_outage_of_weeks_is_asked_about_every_quarter_of_an_hour(engine: sa.Engine, store: TokenStore) -> None:
     execute(engine, "UPDATE quickbooks.connections SET failures = 5000")
     store.release(taken(store.claim(REALM, "me")), error="HTTP 503", unknown=True)
