@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -164,10 +165,12 @@ def _truth(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
 
 
 def test_broken_files_are_warned_of_and_the_rest_is_loaded(shell: Shell, tmp_path: Path) -> None:
-    """A folder without a CompanyInfo too: an invoice alone is somebody's books."""
     deep = tmp_path / "books" / "a" / "b"
     deep.mkdir(parents=True)
     (deep / "invoice.json").write_text('{"Invoice": {"Id": "1", "TotalAmt": 3.30, "Line": []}}')
+    # Made this month: every month of a company is marked, and one that does not say when it was made has ten years.
+    made = {"MetaData": {"CreateTime": datetime.now(UTC).isoformat(timespec="seconds")}}
+    (deep / "company.json").write_text(json.dumps({"CompanyInfo": {"Id": "1", "CompanyName": "New", **made}}))
     (deep / "broken.json").write_text('{"Invoice": {"Id": "2", ')
     (deep / "report.json").write_text('{"Header": {}, "Columns": {}, "Rows": {}}')
     done = shell.run("demo", "--once", "--books", str(tmp_path / "books"))
