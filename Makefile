@@ -19,13 +19,13 @@ dev: setup ## run the pipeline against your own settings (.env)
 	@$(RUN) qbo up
 
 test: setup ## run the whole test suite
-	@$(RUN) pytest -n 2
+	@$(RUN) pytest -n 4
 
 soak: setup ## random schedules of trouble, kills and cuts, for an hour or so
 	@$(RUN) python -m tests.soak
 
 check: setup ## every gate: lint, format, types, layers, quick tests
-	$(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && $(RUN) lint-imports && $(RUN) pytest -n 2 -m "not slow"
+	$(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && $(RUN) lint-imports && $(RUN) pytest -n 4 -m "not slow"
 
 fix: setup ## mend what can be mended by itself
 	$(RUN) ruff check --fix && $(RUN) ruff format
