@@ -17,7 +17,7 @@ def main() -> None:
     asked = parser.parse_args()
     played = schedules.run(range(asked.first, asked.first + asked.schedules))
     with installation() as (home, server):
-        killed = kills.matrix(home, rounds=1)
+        killed = kills.matrix(home, rounds=2)
         cut = cuts.everything(home, server)
     with installation() as (home, _):
         crashed = chain.whole(home)
