@@ -80,15 +80,12 @@ def changed_pages(
     where: Sequence[Condition] = (),
     page_size: int = MAX_RESULTS,
     trust_short_pages: bool = True,
-    skip_seen: bool = False,
 ) -> Iterator[Page]:
     """Yield every record changed (or created) in ``since <= time < until``; an open end is None.
 
     ``inactive_too`` belongs to name lists: without it QuickBooks hides their inactive records. ``where`` must hold too,
     and must not depend on anything that changes. A page shorter than asked for ends the read, as Intuit documents;
-    without ``trust_short_pages`` only an empty one does, which costs a few calls more. With ``skip_seen`` a page does
-    not show again what the one before showed of the second they share; should that very record be edited in between,
-    another is skipped: for whoever knows how many records there are, and reads again where one is missing.
+    without ``trust_short_pages`` only an empty one does, which costs a few calls more.
 
     A record that existed all the while is yielded, however often it was edited meanwhile, unless the edit moved it
     past ``until``. Memory is one page, and inside a crowded second one digest per record.
@@ -102,7 +99,6 @@ def changed_pages(
         where=tuple(where),
         page_size=page_size,
         trust_short_pages=trust_short_pages,
-        skip_seen=skip_seen,
     ).pages(since)
 
 
@@ -120,7 +116,6 @@ class _Reading:
         where: tuple[Condition, ...],
         page_size: int,
         trust_short_pages: bool,
-        skip_seen: bool,
     ) -> None:
         self._client = client
         self._entity = entity
@@ -131,14 +126,13 @@ class _Reading:
         self._where = where
         self._page_size = page_size
         self._trust_short_pages = trust_short_pages
-        self._skip_seen = skip_seen
         self._asked = 0
 
     def pages(self, since: datetime | None) -> Iterator[Page]:
         bound = since and _whole(since)
         seen: set[bytes] = set()  # what was yielded of the bound's own second, which is all that can come again
         while True:
-            answer, times = self._ordered_answer(bound, 1 + len(seen) if self._skip_seen else 1)
+            answer, times = self._ordered_answer(bound)
             fresh = _not_in(seen, answer.records)
             if fresh or self._asked == 1:
                 yield Page(fresh, answer.time)
@@ -193,9 +187,9 @@ class _Reading:
             " are being changed right now or STARTPOSITION is ignored; read it again later"
         )
 
-    def _ordered_answer(self, bound: datetime | None, start: int) -> tuple[QueryAnswer, list[datetime | None]]:
+    def _ordered_answer(self, bound: datetime | None) -> tuple[QueryAnswer, list[datetime | None]]:
         """Ask for the page that begins at ``bound``; one that is out of order is asked for again, then refused."""
-        statement = self._window(bound, self._until).ordered_by(self._property).page(start, self._page_size)
+        statement = self._window(bound, self._until).ordered_by(self._property).page(1, self._page_size)
         for _ in range(2):
             answer = self._ask(statement)
             # Order matters only where there is more to come. An edit can fall between QuickBooks' sorting and its

@@ -129,7 +129,7 @@ class ExactReading:
                 where=self.where,
             ).pages()
             if total > AHEAD
-            else self._pages(since, until, skip_seen=True)
+            else self._pages(since, until)
         )
         yield from self._noted(pages, since, until)
 
