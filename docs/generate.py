@@ -30,6 +30,7 @@ EXAMPLES = {
     "token_key_file": "",
     "token_storage": "encrypted",
     "installation": "",
+    "webhook_verifier_token": "",
     "alert_webhook_url": "",
 }
 

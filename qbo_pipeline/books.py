@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from qbo_pipeline.attachments import Pulled
     from qbo_pipeline.connect import Connector
+    from qbo_pipeline.inbox import ActedOn
     from qbo_pipeline.qbo.client import Call, QboClient
     from qbo_pipeline.qbo.clients import Clients, Waiting
     from qbo_pipeline.qbo.environments import Environment
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from qbo_pipeline.warehouse.calls import Budget
     from qbo_pipeline.warehouse.companies import Company, CompanyStore
     from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
+    from qbo_pipeline.warehouse.inbox import Inbox
     from qbo_pipeline.warehouse.spool import Spool
     from qbo_pipeline.warehouse.stored_tokens import StoredTokens
     from qbo_pipeline.warehouse.token_store import TokenStore
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 
 #: How long a company waits for its next sync once the month's API calls are spent. Schedules tick a little early.
 DAILY = timedelta(hours=23, minutes=30)
+
+#: So many notifications are stored at the same time.
+LETTERBOX_CONNECTIONS = 16
 
 
 class Books:
@@ -156,6 +161,22 @@ class Books:
         from qbo_pipeline.warehouse.companies import CompanyStore
 
         return CompanyStore(self.engine)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """What QuickBooks' webhooks told and nobody has acted on yet."""
+        from qbo_pipeline.warehouse.inbox import Inbox
+
+        return Inbox(self.engine, self.settings.environment)
+
+    @cached_property
+    def letterbox(self) -> Inbox:
+        """The inbox for whoever puts something in while QuickBooks waits: it fails rather than be slow."""
+        from qbo_pipeline.warehouse.engine import open_quick_engine
+        from qbo_pipeline.warehouse.inbox import Inbox
+
+        url = self.settings.database_url or (self.embedded.ensure() if self.embedded else "")
+        return Inbox(open_quick_engine(url, pool_size=LETTERBOX_CONNECTIONS), self.settings.environment)
 
     @cached_property
     def custody(self) -> Custody:
@@ -282,6 +303,29 @@ class Books:
         return Syncer(self.engine, self._client_of).sync(
             run, believe_deletions=believe_deletions, progress=tell, on_wait=on_wait
         )
+
+    def act_on_webhooks(
+        self,
+        word: str | None,
+        entities: tuple[Entity, ...] = ENTITIES,
+        *,
+        run_id: str | None = None,
+        progress: Callable[[EntityOutcome], None] = lambda _: None,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> ActedOn | None:
+        """Read what webhooks told of one company (``inbox.act_on`` says how); None when nothing waits."""
+        from qbo_pipeline.inbox import act_on
+        from qbo_pipeline.warehouse.stored import StoredBooks
+
+        company = self.company(word)
+
+        def sync(named: tuple[Entity, ...], window: Window) -> Outcome:
+            return self.sync(
+                company.realm_id, named, window, trigger="webhook", run_id=run_id, progress=progress, on_wait=on_wait
+            )
+
+        stored = StoredBooks(self.engine, company.realm_id)
+        return act_on(self.inbox, company.realm_id, entities, stored, sync)
 
     def reconcile(
         self,

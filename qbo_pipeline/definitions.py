@@ -9,6 +9,7 @@ import dagster as dg
 
 from qbo_pipeline.defs.checks import book_checks
 from qbo_pipeline.defs.companies import connected_companies
+from qbo_pipeline.defs.inbox import webhook_inbox
 from qbo_pipeline.defs.jobs import reconcile, refresh_tokens, sync
 from qbo_pipeline.defs.reconcile import reconciliations
 from qbo_pipeline.defs.resources import Books
@@ -33,7 +34,7 @@ defs = dg.Definitions(
     asset_checks=[book_checks],
     jobs=[sync, reconcile, refresh_tokens],
     schedules=[hourly, daily],
-    sensors=[companies, token_freshness, alert],
+    sensors=[companies, webhook_inbox, token_freshness, alert],
     resources={"books": Books()},
     # One process per run: the default starts one per step, at 26 times the CPU of the run itself.
     executor=dg.in_process_executor,

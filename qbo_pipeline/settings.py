@@ -70,6 +70,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     installation: Annotated[
         str | None, "QBO_INSTALLATION", "name of this installation; unset: one is made once in the state folder"
     ] = None
+    webhook_verifier_token: Annotated[
+        Secret | None,
+        "QBO_WEBHOOK_VERIFIER_TOKEN",
+        "verifier token of your app's webhooks; two, the newest first, while one is being replaced",
+    ] = None
     alert_webhook_url: Annotated[
         Secret | None, "QBO_ALERT_WEBHOOK_URL", "address that is told of failed runs, as Slack's incoming webhooks are"
     ] = None
@@ -96,6 +101,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def token_key_path(self) -> Path:
         """File of the keys that seal tokens, when they are not in the environment."""
         return self.token_key_file or self.state_dir / "token.key"
+
+    @property
+    def webhook_verifier_tokens(self) -> tuple[Secret, ...]:
+        """Return the tokens a notification may be signed with; none means that nothing is believed."""
+        given = self.webhook_verifier_token
+        if given is None:
+            return (Secret("sandbox-verifier"),) if self.environment == "local" else ()
+        return tuple(Secret(word) for word in given.reveal().replace(",", " ").split())
 
     @property
     def credentials(self) -> tuple[str, str]:
@@ -149,6 +162,8 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     settings = msgspec.convert(values, Settings, strict=False, dec_hook=_made)
     if settings.monthly_call_budget < 1:
         raise SettingsError(f"QBO_MONTHLY_CALL_BUDGET is {settings.monthly_call_budget}; it must be at least 1.")
+    if len(settings.webhook_verifier_tokens) > 2:
+        raise SettingsError("QBO_WEBHOOK_VERIFIER_TOKEN may hold two tokens at most, the newest first: new,old.")
     _check_addresses(settings)
     state_dir = folder / settings.state_dir
     key_file = folder / settings.token_key_file if settings.token_key_file else None

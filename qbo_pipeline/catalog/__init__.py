@@ -51,7 +51,7 @@ ENTITIES: tuple[Entity, ...] = (
     Entity(accounting.InventoryAdjustment, "inventory_adjustments", "accounting", singular="inventory_adjustment"),
     Entity(accounting.Class, "classes", "accounting", active=True),
     Entity(accounting.Department, "departments", "accounting", active=True),
-    Entity(accounting.CompanyCurrency, "company_currencies", "accounting", active=True),
+    Entity(accounting.CompanyCurrency, "company_currencies", "accounting", active=True, notified_as="Currency"),
     # A rate is known by its currencies and its day, and asked for currency by currency. Change data capture names the
     # deleted by Id, which a rate does not have.
     Entity(

@@ -70,6 +70,7 @@ class Entity:
     cdc: bool = True  #: offered by change data capture
     every: timedelta = timedelta(0)  #: where change data capture does not cover it: how often it is asked for at most
     singleton: bool = False  #: exactly one record per company, which cannot be filtered by time
+    notified_as: str = ""  #: its name in webhooks, where that is not its name
     answers_as: str = ""  #: key of its records in answers, where that is not its name
     key_fields: tuple[str, ...] = ("Id",)  #: fields that together say which record it is
     reads: Reads = "query"

@@ -11,7 +11,7 @@ from qbo_pipeline.defs.resources import Books
 from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.warehouse.companies import Company
 
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -58,7 +58,7 @@ def first_load_request(company: Company) -> dg.RunRequest:
 
 
 def _is_running(context: dg.SensorEvaluationContext, company: Company) -> bool:
-    filters = dg.RunsFilter(tags={"quickbooks/realm": company.realm_id}, statuses=_UNFINISHED)
+    filters = dg.RunsFilter(tags={"quickbooks/realm": company.realm_id}, statuses=UNFINISHED)
     return bool(context.instance.get_runs(filters, limit=1))
 
 
@@ -98,7 +98,7 @@ def token_freshness(
         return dg.SkipReason(str(error))
     if not due:
         return dg.SkipReason("Every access token is fresh, or its next attempt has to wait.")
-    filters = dg.RunsFilter(job_name=refresh_tokens.name, statuses=_UNFINISHED)
+    filters = dg.RunsFilter(job_name=refresh_tokens.name, statuses=UNFINISHED)
     if context.instance.get_runs(filters, limit=1):
         return dg.SkipReason("A refresh is under way.")
     return dg.RunRequest(tags={"quickbooks/companies": ", ".join(company.partition_key for company in due)})

@@ -25,7 +25,8 @@ class SyncConfig(dg.Config):
     """How much to read."""
 
     mode: str = "auto"
-    """auto (the current month: what changed; other months: what was created in them), incremental, or full"""
+    """auto (the current month: what changed; other months: what was created in them), incremental, full, or webhook
+    (what QuickBooks told of by webhooks and nobody has read yet)"""
 
     believe_deletions: bool = False
     """Remove however many records QuickBooks no longer has. Without it, more than 20 or a tenth stop their table."""
@@ -128,25 +129,37 @@ with warnings.catch_warnings():
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """Keep one company's tables in step with QuickBooks."""
         chosen = selection(context.partition_keys)
-        window = _window(config.mode, chosen)
         entities = tuple(
             entity for entity in ENTITIES if any(table_key(t) in context.selected_asset_keys for t in entity.tables)
         )
-
         progress = Progress(len(entities))
         if (budget := books.budget()).is_low:
             context.log.warning("%s", budget)
-        context.log.info("Syncing %s: %d entities, %s", chosen.company, len(entities), window)
-        with told_safely():
-            outcome = books.sync(
-                chosen.company,
-                entities,
-                window,
-                run_id=context.run.run_id,
-                trigger="dagster",
-                believe_deletions=config.believe_deletions,
-                progress=lambda each: context.log.info(progress.line(each)),
-            )
+
+        def say(each: EntityOutcome) -> None:
+            context.log.info(progress.line(each))
+
+        if config.mode == "webhook":
+            with told_safely():
+                acted = books.act_on_webhooks(chosen.company, entities, run_id=context.run.run_id, progress=say)
+            if acted is None:
+                context.log.info("Nothing waits any more of what webhooks told.")
+                return
+            outcome, window = acted.outcome, acted.window
+            context.log.info("Webhooks told of %d changes; %d are in the tables now.", acted.events, acted.done)
+        else:
+            window = _window(config.mode, chosen)
+            context.log.info("Syncing %s: %d entities, %s", chosen.company, len(entities), window)
+            with told_safely():
+                outcome = books.sync(
+                    chosen.company,
+                    entities,
+                    window,
+                    run_id=context.run.run_id,
+                    trigger="dagster",
+                    believe_deletions=config.believe_deletions,
+                    progress=say,
+                )
         yield from _results(outcome, window, context, books)
         yield from drift_results(outcome, {check.asset_key for check in context.selected_asset_check_keys})
         if outcome.failed:
@@ -165,7 +178,7 @@ def _window(mode: str, chosen: Selection) -> Window:
                 return INCREMENTAL
             return created_between(chosen.since, chosen.until)
         case _:
-            raise dg.Failure(f"mode is {mode!r}; it must be auto, incremental or full.", allow_retries=False)
+            raise dg.Failure(f"mode is {mode!r}; it must be auto, incremental, full or webhook.", allow_retries=False)
 
 
 def _results(

@@ -21,6 +21,7 @@ from qbo_pipeline.sync.changes import Captured, Changes, collect
 from qbo_pipeline.sync.deleting import Findings, How, brake, found_in, gone_of, still_there
 from qbo_pipeline.sync.exact import ExactReading
 from qbo_pipeline.sync.heads import key_in, touched
+from qbo_pipeline.sync.named import records_named
 from qbo_pipeline.sync.window import Window
 
 
@@ -141,9 +142,10 @@ class QboReader:
 
     def _named(self, entity: Entity, ids: frozenset[str]) -> Iterator[Page]:
         """Read single records; those that are not there are gone."""
-        live = found_in(entity, still_there(self._client, entity, ids))
-        self._note(entity).gone = gone_of(ids, live, "read by id")
-        yield Page(list(live.values()), None)
+        named = records_named(self._client, entity, ids)
+        note = self._note(entity)
+        note.gone, note.problem = gone_of(named.gone, {}, "read by id"), named.problem
+        yield Page(list(named.live.values()), None)
 
     def _missed(
         self, entity: Entity, reading: ExactReading, expected: set[str], stored: set[str], how: How

@@ -44,11 +44,13 @@ def address(url: str) -> str:
     return f"{parsed.host or parsed.query.get('host')}:{parsed.port or 5432}/{parsed.database}"
 
 
-def open_engine(url: str, *, application_name: str = "qbo", pool_size: int = 5) -> sa.Engine:
-    """Return an engine; nothing connects yet (see ``check_connection``). Its sessions are in UTC."""
+def open_engine(url: str, *, application_name: str = "qbo", pool_size: int = 5, **more: Any) -> sa.Engine:
+    """Return an engine; nothing connects yet (see ``check_connection``). Its sessions are in UTC.
+
+    ``more`` are arguments of ``sa.create_engine``; its ``connect_args`` are added to ours.
+    """
     engine = sa.create_engine(
         psycopg2_url(url),
-        pool_pre_ping=True,
         pool_size=pool_size,
         hide_parameters=True,  # parameters are tokens and books; they stay out of exceptions
         connect_args={
@@ -57,7 +59,9 @@ def open_engine(url: str, *, application_name: str = "qbo", pool_size: int = 5) 
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
+            **more.pop("connect_args", {}),
         },
+        **{"pool_pre_ping": True, **more},
     )
 
     # A statement, not a start-up option: poolers and proxies refuse options they do not know.
@@ -75,6 +79,30 @@ def open_engine(url: str, *, application_name: str = "qbo", pool_size: int = 5) 
         for error in (context.original_exception, context.sqlalchemy_exception):
             if error is not None and error.args and isinstance(error.args[0], str):
                 error.args = (error.args[0].split("\n", 1)[0], *error.args[1:])
+
+    return engine
+
+
+def open_quick_engine(url: str, *, pool_size: int, seconds: int = 2) -> sa.Engine:
+    """Return an engine for whoever is waited for: what takes longer than ``seconds`` fails instead.
+
+    It looks at no connection before it uses it, which would cost a round trip; one that broke fails once.
+    """
+    engine = open_engine(
+        url,
+        application_name="qbo webhooks",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=seconds,
+        pool_pre_ping=False,
+        connect_args={"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _be_quick(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", (f"{seconds}s",))
+        connection.commit()
 
     return engine
 

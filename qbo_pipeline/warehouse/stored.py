@@ -74,6 +74,20 @@ class StoredBooks:
             )
             return {row.id: (row.sync_token, row.updated_at) for row in rows}
 
+    def readings(self, entity: Entity, ids: Sequence[str]) -> dict[str, tuple[datetime | None, datetime]]:
+        """Return when QuickBooks last touched each of these records, and when it was read; by id, if we have it."""
+        touched = "updated_at" if any(column.name == "updated_at" for column in entity.table.columns) else "NULL"
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.text(
+                    f"SELECT {key_of_row(entity)} AS id, {touched} AS touched, synced_at "  # noqa: S608 - our names
+                    f'FROM "{SCHEMA}"."{entity.table.name}" WHERE realm_id = :realm_id AND {key_of_row(entity)} = '
+                    "ANY(:ids)"
+                ),
+                {"realm_id": self._realm_id, "ids": list(ids)},
+            )
+            return {row.id: (row.touched, row.synced_at) for row in rows}
+
     def _texts(self, statement: str, **values: object) -> set[str]:
         with self._engine.connect() as connection:
             found = connection.execute(sa.text(statement), {"realm_id": self._realm_id, **values})

@@ -240,6 +240,31 @@ reconciliations = sa.Table(
     comment="What every comparison with QuickBooks found, per entity; kept for 90 days.",
 )
 
+webhook_events = sa.Table(
+    "webhook_events",
+    metadata,
+    sa.Column("event_key", sa.Text, primary_key=True, comment="The same for every delivery: a CloudEvent's id."),
+    sa.Column("seq", sa.BigInteger, sa.Identity(always=True), nullable=False, comment="Order of arrival, roughly."),
+    sa.Column("realm_id", sa.String(50), comment="The company it is about, where it names one."),
+    sa.Column("entity", sa.Text, comment="The entity, as the catalogue calls it; empty where it is none of ours."),
+    sa.Column("record_id", sa.Text, comment="The record that changed."),
+    sa.Column("operation", sa.Text, comment="created, updated, deleted, merged, voided or emailed."),
+    sa.Column("happened_at", sa.TIMESTAMP(timezone=True), comment="When, as QuickBooks says."),
+    sa.Column("deleted_id", sa.Text, comment="Of a merge: the record that is no more."),
+    sa.Column("raw", sa.LargeBinary, nullable=False, comment="What was signed, of this event alone."),
+    sa.Column("status", sa.Text, nullable=False, comment="waiting, done, ignored (too old) or dead (see note)."),
+    sa.Column("note", sa.Text, comment="Why it is dead or waits again, in a sentence."),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default=_ZERO, comment="How often a run took it up."),
+    sa.Column("failures", sa.Integer, nullable=False, server_default=_ZERO, comment="Those that it is to blame for."),
+    sa.Column("received_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW),
+    sa.Column("due_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=_NOW, comment="When to act on it."),
+    sa.Column("processed_at", sa.TIMESTAMP(timezone=True), comment="When it was done with; what it led to is there."),
+    sa.Index("idx_webhook_events_waiting", "realm_id", "due_at", postgresql_where=sa.text("status = 'waiting'")),
+    sa.Index("idx_webhook_events_dead", "received_at", postgresql_where=sa.text("status = 'dead'")),
+    sa.Index("idx_webhook_events_processed", "processed_at"),
+    comment="The inbox of QuickBooks' webhooks; what is done stays for 35 days, so that no event is acted on twice.",
+)
+
 
 def comment_statements(*, owned_only: bool) -> str:
     """Return COMMENT ON statements for all our tables, without those that are other programs' too if ``owned_only``."""

@@ -1,1 +1,1 @@
-"""The inbound HTTP door: OAuth consent, health."""
+"""The inbound HTTP door: OAuth consent, webhooks, health."""

@@ -1,7 +1,8 @@
 """The web app: ``/connect`` sends a person to QuickBooks, the callback stores the company, ``/`` shows all of them.
 
 ``/connect?company=KEY`` connects one again and refuses any other. ``/disconnect`` asks which one, and only a form that
-this very process showed may answer.
+this very process showed may answer. ``/webhooks/quickbooks`` is for QuickBooks (``webhooks.py``); ``/healthz``,
+``/readyz`` and ``/metrics`` are for machines.
 
 It listens on loopback; put a reverse proxy with TLS before it to let Intuit or colleagues reach it.
 """
@@ -12,18 +13,20 @@ import secrets
 from html import escape
 from urllib.parse import parse_qsl, urlsplit
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
 
 from qbo_pipeline.books import Books
 from qbo_pipeline.errors import PipelineError, UsageError
 from qbo_pipeline.status import CompanyStatus
+from qbo_pipeline.web.metrics import CONTENT_TYPE, metrics
+from qbo_pipeline.web.webhooks import PATH, Receiver
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>QuickBooks companies</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem}}
@@ -114,19 +117,39 @@ def create_app(books: Books) -> Starlette:
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
+    async def ready(_: Request) -> Response:
+        """Can it do its work? Its process lives whether or not."""
+        try:
+            await run_in_threadpool(books.letterbox.states)
+        except (PipelineError, SQLAlchemyError) as error:
+            return JSONResponse({"status": "not ready", "problem": _sentence(error)}, 503)
+        verified = "on" if books.settings.webhook_verifier_tokens else "off: QBO_WEBHOOK_VERIFIER_TOKEN is not set"
+        return JSONResponse({"status": "ok", "webhooks": verified})
+
+    async def measures(_: Request) -> Response:
+        try:
+            text = await run_in_threadpool(metrics, books)
+        except (PipelineError, SQLAlchemyError) as error:
+            return PlainTextResponse(f"# {_sentence(error)}\n", 503)
+        return Response(text, media_type=CONTENT_TYPE)
+
     redirect = urlsplit(books.settings.redirect_uri)
     # Other names for this machine, as a hostile page may give it one (DNS rebinding), are not answered.
     hosts = ["localhost", "127.0.0.1", redirect.hostname or "localhost"]
-    return Starlette(
+    pages = Starlette(
         routes=[
             Route("/", home),
             Route("/connect", connect),
             Route("/disconnect", disconnect, methods=["GET", "POST"]),
             Route(redirect.path or "/callback", callback),
             Route("/healthz", health),
+            Route("/readyz", ready),
+            Route("/metrics", measures),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
     )
+    # Notifications carry a signature, so the name under which they find us says nothing about them.
+    return Starlette(routes=[Route(PATH, Receiver(books).receive, methods=["POST"]), Mount("/", pages)])
 
 
 def _row(status: CompanyStatus, action: str) -> str:

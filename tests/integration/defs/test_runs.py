@@ -135,7 +135,7 @@ def test_a_wrong_mode_is_one_sentence(books: Books, known: Company, instance: dg
     add(instance, known.partition_key)
     config = {"ops": {"sync_company": {"config": {"mode": "everything"}}}}
     result = run(books, instance, partition_key=this_month(known), run_config=config)
-    assert failure(result) == "mode is 'everything'; it must be auto, incremental or full."
+    assert failure(result) == "mode is 'everything'; it must be auto, incremental, full or webhook."
 
 
 def test_a_company_typed_by_hand_is_refused_in_one_sentence(
