@@ -48,16 +48,20 @@ class Findings:
 
 
 def still_there(client: QboClient, entity: Entity, ids: Iterable[str]) -> Iterator[list[msgspec.Raw]]:
-    """Yield those of the records that QuickBooks still has, a page per question.
+    """Yield those of the records that QuickBooks still has, a page per question; what it shows unasked is left out.
 
     Raises RetryableError when it counts more of them than it shows.
     """
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), TOGETHER):
-        statement = Select(entity.name).where("Id", "in", wanted[start : start + TOGETHER])
+        asked = wanted[start : start + TOGETHER]
+        statement = Select(entity.name).where("Id", "in", asked)
         if entity.active:
             statement = statement.where("Active", "in", (True, False))
-        records = client.query(statement.page(1, MAX_RESULTS)).records
+        answer = client.query(statement.page(1, MAX_RESULTS))
+        # A page of other records, or one of them twice, must not pass for an answer about these.
+        shown = {key: record for record in answer.records if (key := key_in(entity, record)) in asked}
+        records = list(shown.values())
         if client.count(entity.name, statement.conditions) > len(records):
             raise RetryableError(
                 f"asking for {entity.name} records that seem deleted: QuickBooks counts more of them than it shows, "

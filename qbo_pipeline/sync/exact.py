@@ -1,9 +1,10 @@
 """Reading by query so that nothing is missed: what was read is counted, and an unreadable record costs only itself.
 
 QuickBooks ends a list with a page shorter than asked for, so a page that is short for another reason looks like an end:
-``COUNT(*)`` over the same window, asked first, tells; where it is zero there is nothing to read. One record QuickBooks
-cannot write (4002, 10000) fails every page it is on: the window is halved until that record's second is alone,
-everything around it is read, and the second is named.
+``COUNT(*)`` over the same window, asked first, tells; where it is zero there is nothing to read. Where a second look is
+short of a second count too, what was seen is loaded and the cursor stays. One record QuickBooks cannot write (4002,
+10000) fails every page it is on: the window is halved until that record's second is alone, everything around it is
+read, and the second is named.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from qbo_pipeline.catalog import Entity
-from qbo_pipeline.errors import QboError, RetryableError, UnreadableRecordError
+from qbo_pipeline.errors import PipelineError, QboError, RetryableError, UnreadableRecordError
 from qbo_pipeline.qbo.ahead import WORTH_IT, LongRead
 from qbo_pipeline.qbo.answers import CountAnswer
 from qbo_pipeline.qbo.client import QboClient
@@ -44,6 +45,8 @@ class ExactReading:
     ids: set[str] = field(default_factory=set)
     unreadable: list[tuple[datetime, datetime]] = field(default_factory=list)
     total: int | None = None
+    #: How many records QuickBooks counts and does not show.
+    unseen: int = 0
     _time: datetime | None = None
     _asked: tuple[datetime | None, datetime | None] = (None, None)
 
@@ -62,12 +65,9 @@ class ExactReading:
         yield from self._enough(self._counted_pages(counted.total, since, until), counted)
         if not self.unreadable and len(self.ids) < counted.total:
             # A page was short, or empty, and was no end. The second look goes on until a page is empty, and no further
-            # than the count: people who add records meanwhile would keep it going for ever, and what they touch after
-            # the count is the next sync's. What it does not see, QuickBooks does not show; a count that still says
-            # more is the reconciliation's to report, and no reason to keep everything else back.
+            # than the count: people who add records meanwhile would keep it going for ever.
             counted_at = (counted.time or datetime.now(UTC)).replace(microsecond=0) + _SECOND
-            last = min(until, counted_at) if until is not None else counted_at
-            yield from self._window(since, last, trust_short_pages=False)
+            yield from self._second_look(since, min(until, counted_at) if until is not None else counted_at)
 
     def confirm_nothing(self) -> None:
         """Raise RetryableError when nothing at all was read where QuickBooks counts something: that is no answer."""
@@ -99,8 +99,13 @@ class ExactReading:
             where.append(Condition("Active", "in", (True, False)))
         return self.client.counted(self.entity.name, where)
 
-    def problem(self) -> UnreadableRecordError | None:
-        """Return what could not be read, as an error that names the windows of time."""
+    def problem(self) -> PipelineError | None:
+        """Return what was not read though it is there: windows of time, or how many records; None when all was."""
+        if self.unseen:
+            return RetryableError(
+                f"reading {self.entity.name}: QuickBooks counts {self.unseen:,} more records than it shows, twice "
+                "over. What it showed is loaded; the cursor stays, and the next sync reads the same again"
+            )
         if not self.unreadable:
             return None
         windows = ", ".join(f"{since:%Y-%m-%d %H:%M:%S} UTC" for since, _ in self.unreadable[:5])
@@ -140,6 +145,15 @@ class ExactReading:
                 yield Page(page.records, counted.time) if number == 0 else page
                 if len(self.ids) >= counted.total and not self.unreadable:
                     return
+
+    def _second_look(self, since: datetime | None, until: datetime) -> Iterator[Page]:
+        """Read a window again, to the last empty page, and note how many records of it are still not shown."""
+        shown: set[str] = set()
+        for page in self._window(since, until, trust_short_pages=False):
+            shown.update(key_in(self.entity, record) for record in page.records)
+            yield page
+        if not self.unreadable and (counted := self._counted(since, until)) is not None:
+            self.unseen = max(0, counted.total - len(shown))
 
     def _pages(self, since: datetime | None, until: datetime | None, **more: bool) -> Iterator[Page]:
         return changed_pages(

@@ -58,14 +58,17 @@ def _by_query_alone(client: QboClient, entity: Entity, wanted: Sequence[str]) ->
 def _shown(client: QboClient, entity: Entity, wanted: Sequence[str]) -> dict[str, msgspec.Raw]:
     live: dict[str, msgspec.Raw] = {}
     for start in range(0, len(wanted), TOGETHER):
-        statement = Select(entity.name).where("Id", "in", wanted[start : start + TOGETHER])
+        asked = wanted[start : start + TOGETHER]
+        statement = Select(entity.name).where("Id", "in", asked)
         if entity.active:
             statement = statement.where("Active", "in", (True, False))
         try:
-            live |= found_in(entity, [client.query(statement.page(1, MAX_RESULTS)).records])
+            shown = found_in(entity, [client.query(statement.page(1, MAX_RESULTS)).records])
         except QboError as error:
             if error.code not in _SPOILT or len(wanted) > FEW:
                 raise
+            continue
+        live |= {key: record for key, record in shown.items() if key in asked}  # and no page of others
     return live
 
 

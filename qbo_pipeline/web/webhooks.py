@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from qbo_pipeline.books import LETTERBOX_CONNECTIONS, Books
+from qbo_pipeline.books import Books
 from qbo_pipeline.errors import PipelineError
+from qbo_pipeline.installation import LETTERBOX_CONNECTIONS
 from qbo_pipeline.qbo.notifications import Event, read_notification
 from qbo_pipeline.qbo.webhook_signature import verify_signature
 

@@ -74,7 +74,7 @@ def test_an_address_in_the_tokens_table_sends_nothing_anywhere(
         )
     token = books.keeper.access_token(REALM)
     assert books.keeper.access_token(REALM, refused=token) != token
-    client = books._client_of(company, lambda _: None)
+    client = books.client_of(company, lambda _: None)
     assert client.company_info()
     assert trap.caught == []
 
@@ -86,7 +86,7 @@ def test_a_redirect_is_not_followed(books: Books, company: Company, trap: Trap) 
     with pytest.raises(RejectedError, match="a redirect, which we never follow"):
         lured.keeper.refresh(REALM, refused=books.keeper.access_token(REALM))
     with pytest.raises(QboError):
-        lured._client_of(company, lambda _: None).company_info()
+        lured.client_of(company, lambda _: None).company_info()
     assert len(elsewhere.caught) >= 2
     assert trap.caught == []
     elsewhere.stop()

@@ -112,9 +112,18 @@ class Letters:
             said.append(message)
 
         scope = {
-            "type": "http", "http_version": "1.1", "asgi": {"version": "3.0"}, "scheme": "http",
-            "method": method, "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"",
-            "headers": list(headers), "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8500),
+            "type": "http",
+            "http_version": "1.1",
+            "asgi": {"version": "3.0"},
+            "scheme": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "headers": list(headers),
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 8500),
         }
         await self._app(scope, receive, send)
         body = b"".join(message.get("body", b"") for message in said[1:])

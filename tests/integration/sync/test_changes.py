@@ -255,20 +255,6 @@ def test_a_range_read_misses_what_was_deleted_in_it(loaded: Books, quickbooks: S
     assert not any("Invoice" in each for each in found), "payments it was linked to changed in months of their own"
 
 
-def test_a_short_page_is_not_taken_for_the_end(books: Books, company: Company, quickbooks: Sandbox) -> None:
-    quickbooks.tell("/faults", {"fault": "short_page", "match": {"path": "query", "entity": "Invoice"}, "times": 1})
-    sync(books)
-    assert differences(books.database, REALM, quickbooks.truth()) == []
-
-
-def test_an_empty_answer_empties_no_table(loaded: Books, quickbooks: Sandbox) -> None:
-    quickbooks.tell("/faults", {"fault": "empty_page", "match": {"path": "query", "entity": "Invoice"}, "times": 0})
-    sync(loaded, FULL, failing=("Invoice",))
-    assert archived(loaded, "Invoice") == {}
-    quickbooks.tell("/faults", method="DELETE")
-    assert differences(loaded.database, REALM, quickbooks.truth()) == []
-
-
 @pytest.mark.parametrize("touching", [False, True])
 def test_after_a_merge_transactions_name_the_winner(loaded: Books, quickbooks: Sandbox, touching: bool) -> None:
     quickbooks.tell("/settings", {"merge_touches_transactions": touching})
