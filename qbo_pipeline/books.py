@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -152,6 +152,18 @@ class Books(Installation):
 
         stored = StoredBooks(self.engine, company.realm_id)
         return act_on(self.inbox, company.realm_id, entities, stored, sync)
+
+    def retry_dead_letters(self, keys: Sequence[str] | None = None) -> int:
+        """Read dead letters again, as this version reads them, and act on those that wait then; return how many.
+
+        All of them without ``keys``.
+        """
+        from qbo_pipeline.qbo.notifications import read_notification
+
+        letters = self.inbox.dead_letters(keys)
+        again = [replace(event, key=each.key) for each in letters for event in read_notification(each.raw)[:1]]
+        self.inbox.retry(again)
+        return len(again) - len(self.inbox.dead_letters([each.key for each in again]))
 
     def reconcile(
         self,

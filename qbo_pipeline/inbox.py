@@ -17,9 +17,9 @@ from qbo_pipeline.errors import (
     PipelineError,
     ReauthorizationRequiredError,
     RetryableError,
-    ThrottledError,
     UnauthorizedError,
 )
+from qbo_pipeline.sync.named import SPOILT
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.window import INCREMENTAL, Window, these
 from qbo_pipeline.warehouse.inbox import MOST_FAILURES, Inbox, Waiting
@@ -32,7 +32,7 @@ SLACK = timedelta(minutes=1)
 #: What an incremental read of an entity costs that change data capture does not cover: counts before and after, a page.
 _BY_QUERY = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=15), timedelta(minutes=15)
-_REFUSED = (ThrottledError, UnauthorizedError, ReauthorizationRequiredError)
+_REFUSED = (UnauthorizedError, ReauthorizationRequiredError)
 
 Sync = Callable[[tuple[Entity, ...], Window], Outcome]
 
@@ -149,7 +149,7 @@ def _put_off(inbox: Inbox, events: Sequence[Waiting], outcome: EntityOutcome) ->
 
 def _passes(error: PipelineError) -> bool:
     """Say whether a failure has nothing to do with the record: QuickBooks is away, or does not let us in."""
-    return isinstance(error, _REFUSED) or (isinstance(error, RetryableError) and error.code is None)
+    return isinstance(error, _REFUSED) or (isinstance(error, RetryableError) and error.code not in SPOILT)
 
 
 def _pause(event: Waiting) -> timedelta:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
 from qbo_pipeline.warehouse.calls import CallLedger
 from qbo_pipeline.warehouse.companies import Company
+from qbo_pipeline.warehouse.inbox import Inbox, InboxState
 from qbo_pipeline.warehouse.runs import RunLog, SyncRun
 from qbo_pipeline.warehouse.stored_tokens import StoredTokens, all_tokens
 
@@ -25,6 +26,7 @@ class CompanyStatus:
     last_run: SyncRun | None
     calls_this_month: int
     installation: str  #: this one
+    inbox: InboxState = field(default_factory=InboxState)  #: what webhooks told of it
 
     @property
     def state(self) -> str:
@@ -67,6 +69,8 @@ class CompanyStatus:
             return "load it: qbo sync"
         if self.last_run.status in ("failed", "partial"):
             return f"see why its last sync {_ENDED[self.last_run.status]}: {self.last_run.error}"
+        if self.inbox.dead:
+            return f"see which {self.inbox.dead} events of webhooks could not be acted on: qbo webhook dead"
         if self.last_run.status == "running":
             return "none while its sync runs; if that was killed, the next one repeats it"
         if self.state == "unknown" and self.tokens is not None:
@@ -93,6 +97,9 @@ class CompanyStatus:
             "last_sync_status": run.status if run else None,
             "last_sync_rows": run.rows if run else None,
             "calls_this_month": self.calls_this_month,
+            "webhook_events_waiting": self.inbox.waiting,
+            "webhook_lag_seconds": int(self.inbox.lag.total_seconds()),
+            "webhook_dead_letters": self.inbox.dead,
             "next_action": self.next_action,
         }
 
@@ -110,7 +117,7 @@ def _when(left: timedelta | None) -> str:
 
 def statuses(engine: Engine, companies: list[Company], installation: str) -> list[CompanyStatus]:
     """Return the status of each of ``companies``, as ``installation`` sees it."""
-    runs, ledger = RunLog(engine), CallLedger(engine)
+    runs, ledger, inbox = RunLog(engine), CallLedger(engine), Inbox(engine).states()
     with engine.connect() as connection:
         tokens = {each.realm_id: each for each in all_tokens(connection)}
     return [
@@ -120,6 +127,7 @@ def statuses(engine: Engine, companies: list[Company], installation: str) -> lis
             next(iter(runs.latest(company.realm_id)), None),
             sum(ledger.month(realm_id=company.realm_id).values()),
             installation,
+            inbox.get(company.realm_id, InboxState()),
         )
         for company in companies
     ]

@@ -18,6 +18,7 @@ from qbo_pipeline.cli.reconcile import reconcile
 from qbo_pipeline.cli.sandbox import sandbox
 from qbo_pipeline.cli.services import down, up
 from qbo_pipeline.cli.token import token
+from qbo_pipeline.cli.webhook import webhook
 
 
 @click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -29,6 +30,6 @@ def main(debug: bool) -> None:
 
 for command in (
     *(demo, up, down, db, connect, disconnect, sync, reconcile),
-    *(show, status, token, attachments, sandbox),
+    *(show, status, token, webhook, attachments, sandbox),
 ):
     main.add_command(command)

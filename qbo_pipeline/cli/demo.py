@@ -65,7 +65,7 @@ def demo(once: bool, folder: Path | None, seed: int, invoices: int, as_json: boo
         try:
             with progress.step("Consent, through OAuth") as result:
                 company = quickbooks.connect(books)
-                quickbooks.program.restarted = lambda: _connect_again(books, quickbooks)
+                quickbooks.program.restarted = lambda: _connect_again(books, quickbooks, tells=not once)
                 result.append(company.name)
             with progress.step("Sync") as result:
                 result.append(_sync(supervisor, company, state_dir, progress))
@@ -73,6 +73,7 @@ def demo(once: bool, folder: Path | None, seed: int, invoices: int, as_json: boo
             if not once:
                 with progress.step("Dagster and the web app"):
                     programs = _start_ui(supervisor, books)
+                    quickbooks.tell(programs[-1].url)
             summary = Summary(books, company, [quickbooks.program, *programs] if programs else [], quickbooks.report)
             if as_json:
                 print_json(summary.document())
@@ -87,7 +88,14 @@ def demo(once: bool, folder: Path | None, seed: int, invoices: int, as_json: boo
 def _use_local_quickbooks() -> None:
     """Point this process and its children at a local QuickBooks, whatever .env says about real ones."""
     os.environ["QBO_ENVIRONMENT"] = "local"
-    for name in ("QBO_LOCAL_URL", "QBO_CLIENT_ID", "QBO_CLIENT_SECRET", "QBO_AUTH_BASIC", "QBO_REDIRECT_URI"):
+    for name in (
+        "QBO_LOCAL_URL",
+        "QBO_CLIENT_ID",
+        "QBO_CLIENT_SECRET",
+        "QBO_AUTH_BASIC",
+        "QBO_REDIRECT_URI",
+        "QBO_WEBHOOK_VERIFIER_TOKEN",
+    ):
         os.environ[name] = ""  # set but empty: stronger than .env
 
 
@@ -147,6 +155,8 @@ def _start_ui(supervisor: Supervisor, books: Books) -> list[Program]:
     return programs
 
 
-def _connect_again(books: Books, quickbooks: LocalQuickBooks) -> None:
-    """A local QuickBooks that was started again has forgotten every token it gave."""
+def _connect_again(books: Books, quickbooks: LocalQuickBooks, *, tells: bool) -> None:
+    """A local QuickBooks that was started again has forgotten every token it gave, and whom it told of changes."""
     quickbooks.connect(books)
+    if tells:
+        quickbooks.tell(f"http://127.0.0.1:{books.settings.web_port}")

@@ -126,6 +126,14 @@ class LocalQuickBooks:
             raise PipelineError(f"The local QuickBooks did not consent (HTTP {answer.status_code}).")
         return books.connector.complete(dict(parse_qsl(urlsplit(location).query)))
 
+    def tell(self, web_url: str) -> None:
+        """Let it tell a web app of every change of its books, as Intuit does."""
+        address = f"{web_url}/webhooks/quickbooks"
+        try:
+            requests.post(f"{self.url}/_sandbox/webhooks", json={"url": address}, timeout=30).raise_for_status()
+        except requests.RequestException:
+            raise PipelineError(f"The local QuickBooks at {self.url} does not take a subscription.") from None
+
     def _program(self, port: int) -> Program:
         source = self._source
         arguments = ["-m", "qbo_pipeline.sandbox", "--no-throttle", "--port", str(port), "--seed", str(source.seed)]

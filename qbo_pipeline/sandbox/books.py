@@ -8,8 +8,11 @@ reader may still be shown it (visibility.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -69,6 +72,8 @@ class Table:
     records: dict[str, Record] = field(default_factory=dict)
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     version: int = 0
+    #: Told the key of every record that is written, and "created", "updated" or "deleted".
+    tell: Callable[[str, str], None] = lambda _key, _operation: None
     past: dict[str, list[Before]] = field(default_factory=dict)  # oldest write first
     #: Tells tables apart for good: results remembered for one must not answer for another that came after it.
     number: int = field(default_factory=count(1).__next__)
@@ -88,9 +93,16 @@ class Table:
 
     def put(self, record: Record) -> None:
         self._remember(record.key)
+        before = self.records.get(record.key)
         self.records[record.key] = record
         self.tombstones.pop(record.key, None)
         self._changed(record.key)
+        if before is None:
+            self.tell(record.key, "created")
+        elif (record.sync_token, record.updated) != (before.sync_token, before.updated) or (
+            record.body != before.body and record.updated >= int(self.clock.now())  # once more within a second
+        ):
+            self.tell(record.key, "updated")
 
     def remove(self, key: str, deleted_at: int | None) -> None:
         self._remember(key)
@@ -98,6 +110,7 @@ class Table:
         if deleted_at is not None:
             self.tombstones[key] = Tombstone(key, deleted_at, gone)
         self._changed(key)
+        self.tell(key, "deleted")
 
     def _remember(self, key: str) -> None:
         """Keep what the coming write replaces, and forget what nobody can be shown any more."""
@@ -120,8 +133,29 @@ class Books:
         self.name = name
         self.clock = clock
         self.opened_at = int(clock.now())
-        self.tables = {entity.name: Table(entity, clock) for entity in ENTITIES}
+        #: Told of every change: realm, entity, key, operation, and of a merge the record it took away.
+        self.hearer: Callable[[str, str, str, str, str | None], None] | None = None
+        self._operations: dict[tuple[str, str], str | None] = {}
+        self.tables = {entity.name: self._table(entity) for entity in ENTITIES}
         self._last_ids: dict[str, int] = {}
+
+    def _table(self, entity: Entity) -> Table:
+        return Table(entity, self.clock, tell=partial(self.told, entity.name))
+
+    def told(self, entity: str, key: str, operation: str, deleted: str | None = None) -> None:
+        """Tell whoever listens of a change, by the name it was given (``calling``) if it was."""
+        said = self._operations.get((entity, key), operation)
+        if self.hearer is not None and said is not None:
+            self.hearer(self.realm, entity, key, said, deleted)
+
+    @contextmanager
+    def calling(self, entity: str, key: str, operation: str | None) -> Iterator[None]:
+        """Call what happens to a record in the block by another name; None: do not speak of it."""
+        self._operations[(entity, key)] = operation
+        try:
+            yield
+        finally:
+            del self._operations[(entity, key)]
 
     def twin(self, clock: Clock) -> Books:
         """Return the same books on their own: records are immutable, so only the tables are copied."""
@@ -129,7 +163,8 @@ class Books:
         other.opened_at = self.opened_at
         other._last_ids = dict(self._last_ids)
         for name, table in self.tables.items():
-            other.tables[name] = Table(table.entity, clock, dict(table.records), dict(table.tombstones))
+            own = other.tables[name]
+            own.records, own.tombstones = dict(table.records), dict(table.tombstones)
         return other
 
     def settle(self) -> None:

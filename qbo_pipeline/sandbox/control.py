@@ -6,6 +6,7 @@ effect at once and as a whole. What they do not understand they answer with 400 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
@@ -24,9 +25,11 @@ from qbo_pipeline.sandbox.loading import LoadReport, absorb
 from qbo_pipeline.sandbox.owner import UnknownInputError, only
 from qbo_pipeline.sandbox.settings import POLICIES, KnobError, changed
 from qbo_pipeline.sandbox.values import NotJsonError, decode, encode
+from qbo_pipeline.sandbox.webhooks import Subscription
 from qbo_pipeline.sandbox.world import World
 
 Handler = Callable[[World, Request, Any], Any]
+_LOOPBACK = re.compile(r"http://(127(\.[0-9]{1,3}){3}|localhost|\[::1\])(:[0-9]{1,5})?/")
 EARLIEST, LATEST = 631_152_000, 7_258_118_400  # 1990 and 2200: where every zone and library can follow
 
 
@@ -137,7 +140,12 @@ def load(world: World, request: Request, body: Any) -> Any:
     if not isinstance(documents, list):
         raise UnknownInputError("The body must be a list of payload documents.")
     report = LoadReport()
-    absorb(_books(world, request), [(f"document {number}", each) for number, each in enumerate(documents, 1)], report)
+    held = _books(world, request)
+    hearer, held.hearer = held.hearer, None  # payloads bring a past along, nothing that happens now
+    try:
+        absorb(held, [(f"document {number}", each) for number, each in enumerate(documents, 1)], report)
+    finally:
+        held.hearer = hearer
     return msgspec.to_builtins(report)
 
 
@@ -220,6 +228,22 @@ def calls(world: World, request: Request, _body: Any) -> Any:
     return {"calls": seen, "last": world.calls_made, "metered": dict(world.throttle.reads)}
 
 
+def webhooks(world: World, request: Request, body: Any) -> Any:
+    if request.method == "DELETE":
+        world.webhooks.subscribe(Subscription())
+    if request.method == "POST":
+        asked = changed(world.webhooks.subscription, {"on": True} | _settings_object(body))
+        if asked.url is not None and not _LOOPBACK.match(asked.url):
+            raise KnobError("url must be an address on this machine, like http://127.0.0.1:8500/webhooks/quickbooks")
+        world.webhooks.subscribe(asked)
+    return world.webhooks.report()
+
+
+def take_webhooks(world: World, _request: Request, body: Any) -> Any:
+    only(body, ())
+    return {"notifications": world.webhooks.take()}
+
+
 def _route(path: str, handler: Handler, *methods: str) -> Route:
     return Route(f"/_sandbox{path}", _control(handler), methods=list(methods))
 
@@ -239,4 +263,6 @@ ROUTES = [
     _route("/tokens/forget", forget_rotation, "POST"),
     _route("/calls", calls, "GET", "DELETE"),
     _route("/settings", settings, "GET", "POST"),
+    _route("/webhooks", webhooks, "GET", "POST", "DELETE"),
+    _route("/webhooks/take", take_webhooks, "POST"),
 ]

@@ -104,7 +104,7 @@ POLICIES: dict[str, dict[str, Any]] = {
 }
 
 
-Knobs = TypeVar("Knobs", Settings, TokenPolicy)
+Knobs = TypeVar("Knobs", bound=msgspec.Struct)
 
 
 def changed(knobs: Knobs, changes: dict[str, Any]) -> Knobs:

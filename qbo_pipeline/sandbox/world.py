@@ -18,6 +18,7 @@ from qbo_pipeline.sandbox.oauth import Identity
 from qbo_pipeline.sandbox.query import Finder
 from qbo_pipeline.sandbox.settings import Settings
 from qbo_pipeline.sandbox.throttle import Throttle
+from qbo_pipeline.sandbox.webhooks import Webhooks
 
 GENERATED_REALM, LOADED_REALM = "9130000000000001", "9130000000000002"
 CALL_LOG_LENGTH = 100_000
@@ -44,6 +45,7 @@ class World:
         self.start = start
         self.load_report: LoadReport | None = None
         self._first: tuple[date, list[Books]] | None = None
+        self.webhooks: Webhooks
         self.begin()
 
     def begin(self) -> None:
@@ -58,6 +60,9 @@ class World:
         self.shuffle = random.Random(self.start.seed)
         self.calls: deque[Call] = deque(maxlen=CALL_LOG_LENGTH)
         self.calls_made = 0
+        if hasattr(self, "webhooks"):
+            self.webhooks.stop()
+        self.webhooks = Webhooks(self.clock, self._is_connected)
         self.companies: dict[str, Books] = {}
         for books in self._opening_books():
             self.add(books.twin(self.clock))
@@ -80,8 +85,12 @@ class World:
 
     def add(self, books: Books) -> Books:
         books.settle()  # a company comes with a past, it is not written the moment it is added
+        books.hearer = self.webhooks.heard
         self.companies[books.realm] = books
         return books
+
+    def _is_connected(self, realm: str) -> bool:
+        return any(not grant.revoked for grant in self.identity.grants(realm))
 
     def log(self, call: Call) -> None:
         self.calls_made += 1

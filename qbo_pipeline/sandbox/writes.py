@@ -121,7 +121,8 @@ def void(books: Books, entity: str, target: Payload, settings: Settings, *, stri
         after["TxnTaxDetail"] = {"TotalTax": Decimal(0)}
     if entity not in {"Payment", "BillPayment"}:
         after["LinkedTxn"] = []
-    return _written(books, entity, before, after, settings)
+    with books.calling(entity, key_of(entity, before) or "", "voided"):
+        return _written(books, entity, before, after, settings)
 
 
 def deactivate(books: Books, entity: str, key: str, settings: Settings) -> Record:
@@ -131,6 +132,13 @@ def deactivate(books: Books, entity: str, key: str, settings: Settings) -> Recor
 
 def merge(books: Books, entity: str, loser: str, winner: str, settings: Settings) -> int:
     """Fold one name into another; return how many records were repointed. How CDC shows it is a knob (unverified)."""
+    with books.calling(entity, loser, None), books.calling(entity, winner, None):
+        repointed = _merged(books, entity, loser, winner, settings)
+    books.told(entity, winner, "merged", loser)  # one event for both (Intuit: webhooks, deletedid)
+    return repointed
+
+
+def _merged(books: Books, entity: str, loser: str, winner: str, settings: Settings) -> int:
     kept, gone = current(books, entity, {"Id": winner}, strict=False), books.get(entity, loser)
     if gone is None:
         raise not_found()

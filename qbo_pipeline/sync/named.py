@@ -23,7 +23,7 @@ from qbo_pipeline.sync.heads import key_in
 #: Up to so many records are asked for one by one; more of them by a query, and a count that confirms it.
 FEW = 10
 #: Intuit's codes for "one of these records cannot be written out".
-_SPOILT = frozenset({"4002", "10000"})
+SPOILT = frozenset({"4002", "10000"})
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ def _shown(client: QboClient, entity: Entity, wanted: Sequence[str]) -> dict[str
         try:
             shown = found_in(entity, [client.query(statement.page(1, MAX_RESULTS)).records])
         except QboError as error:
-            if error.code not in _SPOILT or len(wanted) > FEW:
+            if error.code not in SPOILT or len(wanted) > FEW:
                 raise
             continue
         live |= {key: record for key, record in shown.items() if key in asked}  # and no page of others
@@ -79,7 +79,7 @@ def _read_alone(client: QboClient, entity: Entity, record_id: str, named: Named)
         named.gone.add(record_id)
         return
     except QboError as error:
-        if error.code not in _SPOILT:
+        if error.code not in SPOILT:
             raise
         named.problem = error
         return

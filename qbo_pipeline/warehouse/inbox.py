@@ -158,8 +158,8 @@ class DeadLetter:
 class Inbox:
     """The inbox of one installation."""
 
-    def __init__(self, engine: sa.Engine, environment: str) -> None:
-        """``environment`` is the one whose companies are ours."""
+    def __init__(self, engine: sa.Engine, environment: str = "") -> None:
+        """``environment`` is the one whose companies are ours; who only looks need not say."""
         self._engine = engine
         self._environment = environment
 

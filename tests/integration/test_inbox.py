@@ -223,15 +223,17 @@ def test_a_poisoned_record_is_set_aside_after_three_attempts_and_stops_nobody(
     assert (status, attempts) == ("dead", 3)
     assert "QuickBooks cannot write out" in str(note)
     key = some(quickbooks, "Customer")
-    tell(cloud_event("Customer", key, at=datetime.now(UTC) - timedelta(days=1)))
+    quickbooks.edit({"op": "touch", "entity": "Customer", "id": key})
+    tell(cloud_event("Customer", key))
     assert act(loaded).done == 1
 
 
 def test_an_outage_is_nobodys_fault(loaded: Books, quickbooks: Sandbox, tell: Tell) -> None:
-    quickbooks.tell("/faults", {"fault": "http_503_html", "times": 0})
     key = some(quickbooks, "Invoice")
-    tell(cloud_event("Invoice", key, at=datetime.now(UTC) - timedelta(days=1)))
-    for attempt in range(1, 6):
+    quickbooks.edit({"op": "touch", "entity": "Invoice", "id": key})
+    tell(cloud_event("Invoice", key))
+    quickbooks.tell("/faults", {"fault": "http_503_html", "times": 0})
+    for attempt in range(1, 5):
         assert act(loaded).done == 0
         (status, _, attempts) = events(loaded)[0]
         assert (status, attempts) == ("waiting", attempt)
@@ -241,8 +243,10 @@ def test_an_outage_is_nobodys_fault(loaded: Books, quickbooks: Sandbox, tell: Te
 
 
 def test_a_company_whose_token_is_refused_keeps_its_events(loaded: Books, quickbooks: Sandbox, tell: Tell) -> None:
+    key = some(quickbooks, "Invoice")
+    quickbooks.edit({"op": "touch", "entity": "Invoice", "id": key})
+    tell(cloud_event("Invoice", key))
     quickbooks.tell("/tokens/revoke", {"realm": REALM})
-    tell(cloud_event("Invoice", some(quickbooks, "Invoice"), at=datetime.now(UTC) - timedelta(days=1)))
     for _ in range(4):
         with suppress(PipelineError):
             assert act(loaded).done == 0
@@ -289,6 +293,7 @@ def test_ten_thousand_events_sent_again_change_no_row_and_cost_nothing(
     loaded: Books, quickbooks: Sandbox, tell: Tell
 ) -> None:
     keys = list(quickbooks.truth()["Invoice"])
+    quickbooks.edit(*({"op": "touch", "entity": "Invoice", "id": key} for key in keys))
     told = [cloud_event("Invoice", keys[number % len(keys)], number=number) for number in range(10_000)]
     parts = [told[start : start + 2500] for start in range(0, len(told), 2500)]
     for part in parts:
