@@ -164,8 +164,16 @@ def status(as_json: bool) -> None:
     books = Books()
     rows = [each.as_row() for each in books.statuses()]
     budget = books.budget()
+    dead = sum(each.dead for each in books.inbox.states().values())
     if as_json:
-        print_json({"companies": rows, "calls_this_month": budget.spent, "monthly_call_budget": budget.limit})
+        print_json(
+            {
+                "companies": rows,
+                "calls_this_month": budget.spent,
+                "monthly_call_budget": budget.limit,
+                "webhook_dead_letters": dead,
+            }
+        )
     elif not rows:
         click.echo("No company is connected yet: run 'qbo connect' (or 'qbo demo' to look around).")
     else:
@@ -173,6 +181,8 @@ def status(as_json: bool) -> None:
             click.echo(f"\n{row.pop('name')}\n")
             print_table(("", ""), [[key.replace("_", " "), _said(value)] for key, value in row.items()])
         click.echo(f"\n{budget}")
+        if dead:
+            click.echo(f"{dead:,} events of webhooks could not be acted on: 'qbo webhook dead' says why.")
 
 
 def _said(value: object) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import Entity, entity_named
 from tests.soak.installation import installation, say
-from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TROUBLE, Stage
+from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TOLD, TROUBLE, Stage
 from tests.support.quickbooks import Sandbox
 
 ALWAYS = ("Customer", "Invoice", "Payment")
@@ -54,6 +54,7 @@ class Played:
     story: list[str]
     faults: Counter[str] = field(default_factory=Counter)
     syncs: int = 0
+    told: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         again = f"python -m tests.soak.schedules --seed {self.seed}"
@@ -67,8 +68,9 @@ def plan(seed: int) -> Plan:
     for _ in range(chance.randint(1, 3)):
         kinds += chance.choices(BOOKKEEPING, k=chance.randint(2, 5))
         kinds += chance.choices(PASSING, k=chance.randint(0, 2))
+        kinds += chance.choices(TOLD, k=chance.randint(0, 1))
         kinds += chance.choices(TROUBLE, k=chance.randint(1, 2))
-        kinds.append(chance.choice(SYNCS))
+        kinds.append(chance.choice(SYNCS + TOLD))
     kinds += chance.choices(BOOKKEEPING, k=chance.randint(0, 2))
     return Plan(
         seed,
@@ -89,6 +91,7 @@ def play(sandbox: Sandbox, books: Books, made: Plan, day: date | None = None) ->
     sandbox.connect(books, made.realm)
     stage = Stage(sandbox, books, made.realm, made.entities, made.page_size)
     stage.story.append(f"on {at.date()}, pages of {made.page_size}: {', '.join(each.name for each in made.entities)}")
+    stage.listen()
     try:
         for kind, pick in made.steps:
             stage.do(kind, pick)
@@ -99,7 +102,7 @@ def play(sandbox: Sandbox, books: Books, made: Plan, day: date | None = None) ->
         raise
     finally:
         stage.leave()
-    return Played(made.seed, wrong, stage.story, faults, stage.syncs.total())
+    return Played(made.seed, wrong, stage.story, faults, stage.syncs.total(), stage.told)
 
 
 def run(seeds: Iterable[int], day: date | None = None, *, tell: bool = False) -> list[Played]:
@@ -117,6 +120,7 @@ def run(seeds: Iterable[int], day: date | None = None, *, tell: bool = False) ->
 def figure(played: list[Played]) -> str:
     """Return the one line to report."""
     faults = sum((each.faults for each in played), Counter[str]())
+    told = sum((each.told for each in played), Counter[str]())
     kinds = Counter(_kind(sentence) for each in played for sentence in each.wrong)
     lost = ", ".join(
         f"{name} {kinds[name]}"
@@ -125,7 +129,8 @@ def figure(played: list[Played]) -> str:
     seeds = f"{played[0].seed}-{played[-1].seed}" if played else "none"
     return (
         f"{faults.total()} faults of {len(faults)} kinds injected over {sum(each.syncs for each in played)} syncs in "
-        f"{len(played)} schedules (seeds {seeds}); {lost}; recovery: 1 undisturbed sync"
+        f"{len(played)} schedules (seeds {seeds}), {told['told']} notifications 1 to 5 times, {told['lost']} lost, "
+        f"{told['killed']} runs for them killed; {lost}; recovery: 1 undisturbed sync"
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from qbo_pipeline.books import Books
@@ -26,6 +27,7 @@ from tests.support.payloads import inner_record
 from tests.support.quickbooks import Sandbox
 from tests.support.trouble import CALM, knobs, rules
 from tests.support.untimed import small_pages
+from tests.support.webhooks import Letters
 
 HARD_DELETED = frozenset(
     (
@@ -52,6 +54,8 @@ BOOKKEEPING = (
 PASSING = ("wait", "wait", "wait", "gap")
 TROUBLE = ("faults", "faults", "knobs", "expire")
 SYNCS = ("sync", "sync", "sync", "sync", "backfill", "full")
+#: What QuickBooks tells by itself, on a bad network and to somebody who dies now and then.
+TOLD = ("webhooks",)
 
 Payload = dict[str, Any]
 Truth = dict[str, dict[str, Payload]]
@@ -74,6 +78,9 @@ class Stage:
     passed: timedelta = timedelta()
     cdc_limit: int = 1000
     syncs: Counter[str] = field(default_factory=Counter)
+    #: Notifications on their way: body and signature.
+    network: list[tuple[bytes, str]] = field(default_factory=list)
+    told: Counter[str] = field(default_factory=Counter)
 
     def do(self, kind: str, pick: int) -> None:
         """Take one step; a step that is not possible in these books is none."""
@@ -90,7 +97,17 @@ class Stage:
         for window in windows:
             self.story.append(f"undisturbed: {self._synced(window)}")
         failed = [each for each in self.story[-len(windows) :] if "failed" in each]
-        return failed + self.wrong()
+        found = failed + self.wrong()
+        # Whatever is still told of what was long ago must change nothing any more.
+        self.network += self._taken()
+        if self.network:
+            self.story.append(f"late: {self._delivered(share=1.0)}; {self._acted(None)}")
+            found += [f"after late notifications, {each}" for each in self.wrong()]
+        return found
+
+    def listen(self) -> None:
+        """Be told of changes from now on."""
+        self.sandbox.tell("/webhooks", {"duplicates": 0, "events_per_post": 3})
 
     def wrong(self) -> list[str]:
         """Return what the oracle says now."""
@@ -239,6 +256,52 @@ class Stage:
             self.had.setdefault(name, set()).update(keys)
         return f"{window}: {said}"
 
+    def _webhooks(self, chance: random.Random) -> str:
+        """Some notifications are lost, the others come 1 to 5 times in any order; who acts on them may be killed."""
+        loss = chance.choice((0.0, 0.0, 0.3, 1.0))
+        for each in self._taken():
+            copies = 0 if chance.random() < loss else chance.randint(1, 5)
+            self.told["lost" if not copies else "told"] += 1
+            self.network += [each] * copies
+        chance.shuffle(self.network)
+        said = self._delivered(share=chance.choice((0.3, 1.0, 1.0)))
+        return f"{said}; {self._acted(chance.choice((None, None, None, 'claimed', 'committed')))}"
+
+    def _taken(self) -> list[tuple[bytes, str]]:
+        taken = self.sandbox.tell("/webhooks/take", {})["notifications"]
+        return [(each["body"].encode(), each["signature"]) for each in taken]
+
+    def _delivered(self, share: float) -> str:
+        now, self.network = split(self.network, share)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("qbo_pipeline.warehouse.inbox.TOO_OLD", timedelta(days=36_500))
+            letters = Letters(self.books)
+            for body, signature in now:
+                assert letters.deliver(body, signature).status == 200
+        return f"{len(now)} notifications"
+
+    def _acted(self, killed: str | None) -> str:
+        """Act on what is due, as everything is that waits; die after it was claimed, or after the commit."""
+        with self.books.engine.begin() as connection:
+            connection.execute(sa.text("UPDATE quickbooks.webhook_events SET due_at = now() WHERE status = 'waiting'"))
+        with small_pages(self.page_size, self.cdc_limit), pytest.MonkeyPatch.context() as patch:
+            patch.setattr("qbo_pipeline.warehouse.inbox.TOO_OLD", timedelta(days=36_500))
+            if killed is not None:
+                place = "syncing.Syncer.sync" if killed == "claimed" else "warehouse.inbox.Inbox.done"
+                patch.setattr(f"qbo_pipeline.{place}", _die)
+            try:
+                acted = self.books.act_on_webhooks(self.realm, self.entities)
+            except _KilledError:
+                said = f"killed once it was {killed}"
+            except PipelineError as error:
+                said = f"failed: {error}"
+            else:
+                said = "nothing waited" if acted is None else f"{acted.done} of {acted.events} events, {acted.window}"
+        self.told[said.split(" ", 1)[0]] += 1
+        for name, keys in remembered(self.books.engine, self.realm, self.entities).items():
+            self.had.setdefault(name, set()).update(keys)
+        return said
+
     # --- small means ---
 
     def _apply(self, *operations: dict[str, Any]) -> str:
@@ -284,6 +347,20 @@ class Stage:
     def _turn(self, turned: dict[str, Any]) -> None:
         self.sandbox.tell("/settings", CALM | turned)
         self.cdc_limit = int(turned.get("cdc_cap", 1000))
+
+
+class _KilledError(BaseException):
+    """What a process that dies does not catch."""
+
+
+def _die(*_: object, **__: object) -> None:
+    raise _KilledError
+
+
+def split(things: list[tuple[bytes, str]], share: float) -> tuple[list[tuple[bytes, str]], list[tuple[bytes, str]]]:
+    """Return a share of things, and the rest."""
+    many = round(len(things) * share)
+    return things[:many], things[many:]
 
 
 def _own_lines(entity: Entity, record: Payload) -> list[Payload]:

@@ -19,7 +19,7 @@ from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import entity_named
 from qbo_pipeline.settings import Settings
 from tests.soak.schedules import plan, play
-from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TROUBLE, Stage
+from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TOLD, TROUBLE, Stage
 from tests.support.quickbooks import Sandbox
 from tests.support.untimed import untimed_books
 
@@ -80,6 +80,7 @@ def test_no_order_of_steps_loses_anything(sandbox_process: Sandbox, untimed: Boo
         @initialize(page_size=st.integers(2, 6), seed=st.integers(0, 99))
         def begin(self, page_size: int, seed: int) -> None:
             self.stage = new_stage(sandbox_process, untimed, page_size, seed)
+            self.stage.listen()
 
         @rule(kind=st.sampled_from((*BOOKKEEPING, *PASSING)), pick=st.integers(0, 999))
         def something_happens(self, kind: str, pick: int) -> None:
@@ -87,6 +88,10 @@ def test_no_order_of_steps_loses_anything(sandbox_process: Sandbox, untimed: Boo
 
         @rule(kind=st.sampled_from(TROUBLE), pick=st.integers(0, 999))
         def trouble_begins(self, kind: str, pick: int) -> None:
+            self.stage.do(kind, pick)
+
+        @rule(kind=st.sampled_from(TOLD), pick=st.integers(0, 999))
+        def quickbooks_tells(self, kind: str, pick: int) -> None:
             self.stage.do(kind, pick)
 
         @rule(kind=st.sampled_from(SYNCS), pick=st.integers(0, 999))
