@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
+import sqlalchemy as sa
 
 from qbo_pipeline.cli.processes import started_for
 from tests.e2e.conftest import Shell
@@ -46,9 +47,11 @@ def test_the_whole_demo_comes_up_and_ctrl_c_ends_it(shell: Shell) -> None:
         }
         assert {each["name"]: each["sensorState"]["status"] for each in repository["sensors"]} == {
             "companies": "RUNNING",
+            "webhook_inbox": "RUNNING",
             "token_freshness": "RUNNING",
             "alert": "RUNNING",
         }
+        _an_edit_arrives_by_itself(shell, services["quickbooks"], document["realm_id"])
         _killed_programs_come_back(shell, services["web"])
         synced = shell.json("sync", "--json")
         assert synced["companies"][0]["ok"], "other commands find the same QuickBooks and the same database"
@@ -88,6 +91,23 @@ def _first_document(demo: subprocess.Popen[str]) -> Any:
         if line == "}\n":
             return json.loads(text)
     raise AssertionError(f"the demo ended with {demo.wait()} and said {text!r}")
+
+
+def _an_edit_arrives_by_itself(shell: Shell, quickbooks: str, realm: str) -> None:
+    """Told by a webhook, taken by the web app, seen by the daemon, read by a run."""
+    operation = {"op": "create", "entity": "Customer", "record": {"DisplayName": "Told by a webhook"}}
+    requests.post(f"{quickbooks}/_sandbox/books/{realm}", json=[operation], timeout=30).raise_for_status()
+    engine = sa.create_engine(shell.run("db", "url").stdout.strip())
+    give_up_at = time.monotonic() + 180
+    while time.monotonic() < give_up_at:
+        with engine.connect() as connection:
+            statement = "SELECT count(*) FROM quickbooks.customers WHERE display_name = 'Told by a webhook'"
+            if connection.execute(sa.text(statement)).scalar():
+                break
+        time.sleep(0.5)
+    else:
+        raise AssertionError("it did not arrive")
+    engine.dispose()
 
 
 def _killed_programs_come_back(shell: Shell, web: str) -> None:

@@ -49,6 +49,7 @@ def test_schedule_and_sensors_are_on_from_the_start() -> None:
     }
     assert {sensor.name: sensor.default_status for sensor in repository.sensor_defs} == {
         "companies": dg.DefaultSensorStatus.RUNNING,
+        "webhook_inbox": dg.DefaultSensorStatus.RUNNING,
         "token_freshness": dg.DefaultSensorStatus.RUNNING,
         "alert": dg.DefaultSensorStatus.RUNNING,
     }
