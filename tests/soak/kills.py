@@ -25,7 +25,7 @@ from qbo_pipeline.catalog import entity_named
 from tests.soak.installation import Installation, installation, say
 from tests.support.histories import Stage
 
-WINDOWS = ("incremental", "full", "range", "cli")
+WINDOWS = ("incremental", "full", "range", "cli", "webhook")
 ENTITIES = ("Customer", "Invoice", "Payment")
 #: Longer than any process needs to get anywhere, on a machine with others on it.
 PATIENCE = 90.0
@@ -63,6 +63,7 @@ PLACES = (
     Place("deleted lines leave", table="quickbooks.invoice_lines"),
     Place("deleted rows leave", table="quickbooks.invoices"),
     Place("run recorded", table="quickbooks.api_calls"),
+    Place("events taken up", table="quickbooks.webhook_events"),
 )
 
 
@@ -183,8 +184,12 @@ def matrix(
     for turn in range(rounds):
         for window in windows:
             stage = new_stage(home, loaded=True)
+            if window == "webhook":
+                stage.listen()
             for number, place in enumerate(places):
                 live(stage, random.Random(f"{turn}/{window}/{number}"), deletes=place.deletes)
+                if stage.listens:
+                    stage.deliver_everything()
                 done.append(kill_at(place, window, home, stage))
                 say(done[-1])
             stage.leave()

@@ -80,6 +80,7 @@ class Stage:
     syncs: Counter[str] = field(default_factory=Counter)
     #: Notifications on their way: body and signature.
     network: list[tuple[bytes, str]] = field(default_factory=list)
+    listens: bool = False
     told: Counter[str] = field(default_factory=Counter)
 
     def do(self, kind: str, pick: int) -> None:
@@ -99,14 +100,14 @@ class Stage:
         failed = [each for each in self.story[-len(windows) :] if "failed" in each]
         found = failed + self.wrong()
         # Whatever is still told of what was long ago must change nothing any more.
-        self.network += self._taken()
-        if self.network:
-            self.story.append(f"late: {self._delivered(share=1.0)}; {self._acted(None)}")
+        if self.listens:
+            self.story.append(f"late: {self.deliver_everything()}; {self._acted(None)}")
             found += [f"after late notifications, {each}" for each in self.wrong()]
         return found
 
     def listen(self) -> None:
         """Be told of changes from now on."""
+        self.listens = True
         self.sandbox.tell("/webhooks", {"duplicates": 0, "events_per_post": 3})
 
     def wrong(self) -> list[str]:
@@ -267,6 +268,17 @@ class Stage:
         said = self._delivered(share=chance.choice((0.3, 1.0, 1.0)))
         return f"{said}; {self._acted(chance.choice((None, None, None, 'claimed', 'committed')))}"
 
+    def deliver_everything(self) -> str:
+        """Let everything arrive that was told, and be due."""
+        self.network += self._taken()
+        said = self._delivered(share=1.0)
+        self._make_due()
+        return said
+
+    def _make_due(self) -> None:
+        with self.books.engine.begin() as connection:
+            connection.execute(sa.text("UPDATE quickbooks.webhook_events SET due_at = now() WHERE status = 'waiting'"))
+
     def _taken(self) -> list[tuple[bytes, str]]:
         taken = self.sandbox.tell("/webhooks/take", {})["notifications"]
         return [(each["body"].encode(), each["signature"]) for each in taken]
@@ -282,8 +294,7 @@ class Stage:
 
     def _acted(self, killed: str | None) -> str:
         """Act on what is due, as everything is that waits; die after it was claimed, or after the commit."""
-        with self.books.engine.begin() as connection:
-            connection.execute(sa.text("UPDATE quickbooks.webhook_events SET due_at = now() WHERE status = 'waiting'"))
+        self._make_due()
         with small_pages(self.page_size, self.cdc_limit), pytest.MonkeyPatch.context() as patch:
             patch.setattr("qbo_pipeline.warehouse.inbox.TOO_OLD", timedelta(days=36_500))
             if killed is not None:
