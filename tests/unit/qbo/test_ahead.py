@@ -19,7 +19,7 @@ from qbo_pipeline.qbo import ahead
 from qbo_pipeline.qbo.ahead import LongRead
 from qbo_pipeline.qbo.answers import QueryAnswer
 from qbo_pipeline.qbo.query import Select
-from tests.unit.qbo.test_paging import START, Books, edited_books, ids, lost
+from tests.unit.qbo.edited_books import START, Books, edited_books, ids, lost
 
 
 class _Still(random.Random):
