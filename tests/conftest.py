@@ -23,6 +23,7 @@ import pytest
 import sqlalchemy as sa
 
 from qbo_pipeline.errors import WarehouseError
+from qbo_pipeline.sync.scratch import is_alive
 from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 from qbo_pipeline.warehouse.engine import open_engine, plain_url
 from qbo_pipeline.warehouse.migrate import upgrade
@@ -75,18 +76,8 @@ def _clear_up_after_killed_sessions() -> None:
         # Another session may be clearing up the same one, and may be faster.
         with suppress(OSError, ValueError, WarehouseError):
             pid = int(home.name.removeprefix(_PREFIX).split("-")[0])
-            if home.stat().st_uid == os.geteuid() and not _is_alive(pid):
+            if home.stat().st_uid == os.geteuid() and not is_alive(pid):
                 _remove(home)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @pytest.fixture(scope="session")

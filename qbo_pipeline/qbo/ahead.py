@@ -78,14 +78,10 @@ class LongRead:
                     if len(flying) >= self.in_flight:
                         return
 
-            try:
+            take_off()
+            while flying:
+                yield flying.popleft().result()
                 take_off()
-                while flying:
-                    yield flying.popleft().result()
-                    take_off()
-            finally:
-                for each in flying:
-                    each.cancel()
 
     def _times(self, answer: QueryAnswer) -> list[datetime] | None:
         """Return the times of a page's records; None where it is no page to go on from."""

@@ -30,11 +30,12 @@ def _sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
         with suppress(OSError, ValueError):
             pid = int(folder.name.removeprefix(_PREFIX).split("-")[0])
-            if folder.stat().st_uid == os.geteuid() and not _is_alive(pid):
+            if folder.stat().st_uid == os.geteuid() and not is_alive(pid):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Say whether a process of this number runs, whoever's it is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -20,25 +20,18 @@ from qbo_pipeline.tokens import TokenKeeper
 from qbo_pipeline.warehouse.companies import Company
 from qbo_pipeline.warehouse.spool import Pair, Spool
 from qbo_pipeline.warehouse.token_store import TokenStore
-from tests.integration.test_tokens import lease_ends, minutes_until_asked_again, refreshes, stored_refresh_token
 from tests.support.quickbooks import REALM, Sandbox
+from tests.support.tokens import (
+    execute,
+    lease_ends,
+    minutes_until_asked_again,
+    refreshes,
+    renewed,
+    row,
+    stored_refresh_token,
+)
 
 BEARER = {"path": "tokens/bearer"}
-
-
-def row(books: Books, columns: str, table: str = "connections") -> Any:
-    with books.engine.connect() as connection:
-        return connection.execute(sa.text(f"SELECT {columns} FROM quickbooks.{table}")).one()
-
-
-def execute(books: Books, statement: str, **values: Any) -> None:
-    with books.engine.begin() as connection:
-        connection.execute(sa.text(statement), values)
-
-
-def renewed(books: Books) -> str:
-    """Refresh, wanted or not."""
-    return books.keeper.access_token(REALM, refused=books.token_store.read(REALM).access_token)
 
 
 # --- outcome unknown ------------------------------------------------------------------------------------------------

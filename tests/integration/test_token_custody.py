@@ -12,9 +12,8 @@ from qbo_pipeline.books import Books
 from qbo_pipeline.errors import OwnershipError, SettingsError
 from qbo_pipeline.warehouse.companies import Company
 from qbo_pipeline.warehouse.token_custody import take_ownership
-from tests.integration.test_token_chain import execute, renewed, row
-from tests.integration.test_tokens import refreshes, stored_refresh_token
 from tests.support.quickbooks import REALM, Sandbox
+from tests.support.tokens import execute, refreshes, renewed, row, stored_refresh_token
 
 
 def another(books: Books, **changes: Any) -> Books:

@@ -16,6 +16,7 @@ from qbo_pipeline.tokens import TokenKeeper
 from qbo_pipeline.warehouse.companies import Company
 from qbo_pipeline.warehouse.token_store import TokenStore
 from tests.support.quickbooks import REALM, Sandbox
+from tests.support.tokens import lease_ends, minutes_until_asked_again, refreshes, stored_refresh_token
 
 REFRESHER = """
 import sys
@@ -33,10 +34,6 @@ while books.token_store.read("9130000000000001").generation < 101:
 def strict(quickbooks: Sandbox) -> Sandbox:
     quickbooks.tell("/tokens/policy", {"name": "every call, reuse revokes"})
     return quickbooks
-
-
-def refreshes(quickbooks: Sandbox) -> list[dict[str, Any]]:
-    return [call for call in quickbooks.calls() if call["path"].endswith("/tokens/bearer")]
 
 
 @pytest.mark.slow
@@ -58,14 +55,6 @@ def test_six_processes_that_refresh_at_once_never_reuse_a_token(
     assert stored_refresh_token(books) == server["grants"][-1]["refresh_token"]
     assert books.token_store.read(REALM).generation == server["refreshes"] + 1, "none was stored twice, none was lost"
     assert books.oauth.refresh(stored_refresh_token(books)), "and the chain is alive"
-
-
-def stored_refresh_token(books: Books) -> str:
-    """Return what a refresh would present."""
-    lease = books.token_store.claim(REALM, "somebody curious")
-    assert lease is not None
-    books.token_store.release(lease)
-    return str(lease.refresh_token and lease.refresh_token[:])
 
 
 def test_the_new_pair_is_stored_before_anybody_gets_it(books: Books, quickbooks: Sandbox, company: Company) -> None:
@@ -90,27 +79,6 @@ def test_the_new_pair_is_stored_before_anybody_gets_it(books: Books, quickbooks:
 def _chain(books: Books) -> str:
     with books.engine.connect() as connection:
         return str(connection.execute(sa.text("SELECT chain FROM quickbooks.connections")).scalar_one())
-
-
-def lease_ends(books: Books) -> None:
-    """Let the time pass that a lease outlives whoever held it, or that a next attempt waits for."""
-    with books.engine.begin() as connection:
-        connection.execute(
-            sa.text(
-                "UPDATE quickbooks.connections SET lease_until = lease_until - interval '1 hour', "
-                "retry_at = retry_at - interval '1 hour'"
-            )
-        )
-
-
-def minutes_until_asked_again(books: Books) -> int:
-    """Return how long a refresh is not due after one that failed, and let that time pass."""
-    assert books.due_for_refresh() == []
-    wait = books.token_store.read(REALM).retry_in
-    assert wait is not None
-    lease_ends(books)
-    assert [each.realm_id for each in books.due_for_refresh()] == [REALM]
-    return round(wait.total_seconds() / 60)
 
 
 def test_who_was_overtaken_uses_what_is_stored_not_what_it_got(

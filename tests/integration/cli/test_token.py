@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from qbo_pipeline.books import Books
 from qbo_pipeline.warehouse.companies import Company
 from tests.integration.cli.conftest import Terminal
-from tests.integration.test_tokens import refreshes, stored_refresh_token
 from tests.support.quickbooks import REALM, Sandbox
+from tests.support.tokens import refreshes, stored_refresh_token
 
 
 @pytest.fixture

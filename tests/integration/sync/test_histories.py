@@ -23,7 +23,7 @@ from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TOLD, TROUBLE, 
 from tests.support.quickbooks import Sandbox
 from tests.support.untimed import untimed_books
 
-SCHEDULES = 10
+SCHEDULES = 30
 _realms = itertools.count(9150000000000000)
 
 

@@ -19,7 +19,7 @@ from qbo_pipeline.qbo import ahead
 from qbo_pipeline.qbo.ahead import LongRead
 from qbo_pipeline.qbo.answers import QueryAnswer
 from qbo_pipeline.qbo.query import Select
-from tests.unit.qbo.test_paging import START, Books, edited_books, ids, lost
+from tests.unit.qbo.edited_books import START, Books, edited_books, ids, lost
 
 
 class _Still(random.Random):
@@ -115,6 +115,32 @@ def test_several_are_in_flight_and_no_more_than_allowed() -> None:
 def test_an_import_within_one_second_is_read_whole() -> None:
     books = filled(60, at_once=20)
     assert set(ids(list(long_read(books).pages()))) == set(books.records)
+
+
+class _Descending(random.Random):
+    """Turns the order of records of one second round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = 1.0
+
+    def random(self) -> float:
+        self.last -= 0.001
+        return self.last
+
+
+def test_pages_that_meet_within_a_crowded_second_prove_nothing() -> None:
+    """Its records may stand in another order in every answer: both pages show the same one, and neither a third."""
+    books = filled(2)
+    books.create(3)
+    books.now += timedelta(seconds=1)
+    for _ in range(10):
+        books.create()
+        books.now += timedelta(seconds=1)
+    reading = long_read(books, page_size=4, in_flight=1)  # 1 2 3 4, then 4 3 6 7: none shows 5
+    orders = iter([_Still(), _Descending()])
+    books.ties = lambda: next(orders, _Still())
+    assert set(ids(list(reading.pages()))) == set(books.records)
 
 
 def test_a_window_keeps_its_ends() -> None:
