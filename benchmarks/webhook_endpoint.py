@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,8 +60,9 @@ class SlowLine:
         await asyncio.gather(self._pass(reader, forth), self._pass(back, writer))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            self._loop.call_later(self._delay, writer.write, data)
+        with suppress(ConnectionError):  # whoever is stopped leaves without a word
+            while data := await reader.read(65536):
+                self._loop.call_later(self._delay, writer.write, data)
         self._loop.call_later(self._delay, writer.close)
 
 
@@ -156,7 +157,8 @@ def main() -> None:
                 line = SlowLine(engine.url.port or 5432, latency / 1000)
                 url = engine.url.set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
                 with web_app(url, home) as address:
-                    fire(address, 20, 1, first=10**9 + int(latency))  # connections are made once, not every time
+                    time.sleep(5)  # it opens its connections when it starts
+                    fire(address, 20, 1, first=10**9 + int(latency))
                     took, statuses = fire(address, asked.rate, asked.seconds, first=sent)
                 sent += len(took)
                 took.sort()

@@ -86,7 +86,8 @@ def open_engine(url: str, *, application_name: str = "qbo", pool_size: int = 5, 
 def open_quick_engine(url: str, *, pool_size: int, seconds: int = 2) -> sa.Engine:
     """Return an engine for whoever is waited for: what takes longer than ``seconds`` fails instead.
 
-    It looks at no connection before it uses it, which would cost a round trip; one that broke fails once.
+    Every statement is a transaction by itself and costs one round trip: no connection is looked at before it is used
+    (one that broke fails once), nor put in order afterwards.
     """
     engine = open_engine(
         url,
@@ -95,6 +96,8 @@ def open_quick_engine(url: str, *, pool_size: int, seconds: int = 2) -> sa.Engin
         max_overflow=0,
         pool_timeout=seconds,
         pool_pre_ping=False,
+        pool_reset_on_return=None,
+        isolation_level="AUTOCOMMIT",
         connect_args={"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
     )
 

@@ -177,8 +177,7 @@ class Inbox:
         once = {each.key: each for each in reversed(events)}.values()  # one statement cannot change a row twice
         names = ("key", "realm_id", "entity", "record_id", "operation", "time", "deleted_id", "raw", "problem")
         lists = {column: [getattr(event, name) for event in once] for column, name in zip(_COLUMNS, names, strict=True)}
-        # A statement that is a transaction by itself: on a slow line every further round trip is as slow.
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self._engine.begin() as connection:
             statement = sa.text(_ACCEPT.format(on_conflict=on_conflict))
             values = {**lists, "environment": self._environment, "too_old": TOO_OLD}
             return connection.execute(statement, values).rowcount

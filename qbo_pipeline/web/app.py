@@ -10,6 +10,9 @@ It listens on loopback; put a reverse proxy with TLS before it to let Intuit or 
 from __future__ import annotations
 
 import secrets
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from html import escape
 from urllib.parse import parse_qsl, urlsplit
 
@@ -149,7 +152,14 @@ def create_app(books: Books) -> Starlette:
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
     )
     # Notifications carry a signature, so the name under which they find us says nothing about them.
-    return Starlette(routes=[Route(PATH, Receiver(books).receive, methods=["POST"]), Mount("/", pages)])
+    receiver = Receiver(books)
+
+    @asynccontextmanager
+    async def alive(_: Starlette) -> AsyncIterator[None]:
+        threading.Thread(target=receiver.get_ready, name="inbox", daemon=True).start()
+        yield
+
+    return Starlette(routes=[Route(PATH, receiver.receive, methods=["POST"]), Mount("/", pages)], lifespan=alive)
 
 
 def _row(status: CompanyStatus, action: str) -> str:

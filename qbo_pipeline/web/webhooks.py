@@ -8,6 +8,7 @@ database that is away is 503, for Intuit to come again. Whatever it did not sign
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import anyio.to_thread
@@ -37,6 +38,20 @@ class Receiver:
         self._books = books
         # Threads of its own: people who look at the web app must not keep QuickBooks waiting.
         self._threads = anyio.CapacityLimiter(LETTERBOX_CONNECTIONS)
+
+    def get_ready(self) -> None:
+        """Open the connections: far from its Postgres, making one takes longer than QuickBooks waits."""
+        with ThreadPoolExecutor(LETTERBOX_CONNECTIONS) as crowd:
+            for opened in [crowd.submit(self._look) for _ in range(LETTERBOX_CONNECTIONS)]:
+                opened.result()
+
+    def _look(self) -> None:
+        try:
+            self._books.letterbox.states()
+        except (PipelineError, sa.exc.SQLAlchemyError) as error:
+            _log.warning(
+                "The inbox cannot be reached yet (%s); notifications are answered with 503.", type(error).__name__
+            )
 
     async def receive(self, request: Request) -> Response:
         """Answer one notification."""

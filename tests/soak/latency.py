@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=20)
     parser.add_argument("--patience", type=float, default=180, help="seconds an edit is waited for")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whoever ends us early must not leave a demo behind
     with tempfile.TemporaryDirectory(prefix="qbo-latency-") as folder:
         home = Path(folder)
         home.chmod(0o755)  # as root, another account runs the server and has to get in
