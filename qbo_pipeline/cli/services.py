@@ -131,7 +131,9 @@ def web_program(books: Books, port: int) -> Program:
 def _dagster_yaml() -> Path:
     import qbo_pipeline
 
-    return Path(qbo_pipeline.__file__).parent.parent / "dagster.yaml"
+    package = Path(qbo_pipeline.__file__).parent
+    packed = package / "dagster.yaml"  # a wheel has it inside, the repository at its top
+    return packed if packed.exists() else package.parent / "dagster.yaml"
 
 
 def note_in_dotenv(values: Mapping[str, str]) -> Path:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -88,21 +89,25 @@ def crowd(home: Installation, stage: Stage, turn: int) -> Cut:
     kinds = ["edit", "insert", "delete", "void"]
     rule = {"fault": "mutate_books", "seed": turn, "kinds": kinds, "match": match, "times": 40}
     stage.sandbox.tell("/faults", rule)
+    since = datetime.now(UTC)
     processes = [home.sync_process(stage, window) for window in CROWD]
     said = [process.communicate(timeout=300)[0] for process in processes]
     wrong = [line for process, line in zip(processes, said, strict=True) for line in _crashed(process, line)]
-    return Cut(f"{', '.join(CROWD)} at once", happened=True, wrong=wrong + overlaps(stage) + stage.settle())
+    return Cut(f"{', '.join(CROWD)} at once", happened=True, wrong=wrong + overlaps(stage, since) + stage.settle())
 
 
-def overlaps(stage: Stage) -> list[str]:
-    """Return which runs of a company were at work at the same time."""
+def overlaps(stage: Stage, since: datetime) -> list[str]:
+    """Return which runs of a company were at work at the same time, among those begun after ``since``.
+
+    Earlier ones were frozen on purpose: they end long after others have taken the company over.
+    """
     statement = sa.text(
         "SELECT a.trigger, b.trigger FROM quickbooks.sync_runs a JOIN quickbooks.sync_runs b USING (realm_id) "
-        "WHERE realm_id = :realm AND a.run_id < b.run_id "
+        "WHERE realm_id = :realm AND a.run_id < b.run_id AND a.started_at > :since AND b.started_at > :since "
         "AND a.started_at < b.finished_at AND b.started_at < a.finished_at"
     )
     with stage.books.engine.connect() as connection:
-        found = connection.execute(statement, {"realm": stage.realm})
+        found = connection.execute(statement, {"realm": stage.realm, "since": since})
         return [f"{one} and {other} overlapped" for one, other in found]
 
 
