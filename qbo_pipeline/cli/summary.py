@@ -71,7 +71,7 @@ class Summary:
         for query in QUERIES:
             click.echo(f"  {query}")
         if self._programs:
-            click.echo("\nCtrl-C stops it all; the next 'make demo' starts from what is there.")
+            click.echo("\nCtrl-C stops it all; the next demo starts from what is there.")
 
 
 def files_document(report: dict[str, Any]) -> dict[str, Any]:
