@@ -17,7 +17,8 @@ from datetime import UTC, date, datetime
 from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import Entity, entity_named
 from tests.soak.installation import installation, say
-from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TOLD, TROUBLE, Stage
+from tests.support.bookkeeping import BOOKKEEPING
+from tests.support.histories import PASSING, SYNCS, TOLD, TROUBLE, Stage
 from tests.support.quickbooks import Sandbox
 
 ALWAYS = ("Customer", "Invoice", "Payment")

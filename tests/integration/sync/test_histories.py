@@ -19,7 +19,8 @@ from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import entity_named
 from qbo_pipeline.settings import Settings
 from tests.soak.schedules import plan, play
-from tests.support.histories import BOOKKEEPING, PASSING, SYNCS, TOLD, TROUBLE, Stage
+from tests.support.bookkeeping import BOOKKEEPING
+from tests.support.histories import PASSING, SYNCS, TOLD, TROUBLE, Stage
 from tests.support.quickbooks import Sandbox
 from tests.support.untimed import untimed_books
 
