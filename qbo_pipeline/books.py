@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from qbo_pipeline.catalog import ENTITIES, Entity
+from qbo_pipeline.catalog import ENTITIES, NOTIFIED, Entity
 from qbo_pipeline.errors import UsageError
 from qbo_pipeline.installation import Installation
 from qbo_pipeline.settings import Settings
@@ -161,7 +161,9 @@ class Books(Installation):
         from qbo_pipeline.qbo.notifications import read_notification
 
         letters = self.inbox.dead_letters(keys)
-        again = [replace(event, key=each.key) for each in letters for event in read_notification(each.raw)[:1]]
+        again = [
+            replace(event, key=each.key) for each in letters for event in read_notification(each.raw, NOTIFIED)[:1]
+        ]
         self.inbox.retry(again)
         return len(again) - len(self.inbox.dead_letters([each.key for each in again]))
 

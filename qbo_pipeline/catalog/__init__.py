@@ -12,7 +12,7 @@ from qbo_pipeline.catalog import accounting, company, people, purchases, sales, 
 from qbo_pipeline.catalog.entities import Entity, Group, Table
 from qbo_pipeline.errors import UsageError
 
-__all__ = ["ENTITIES", "GROUPS", "SCHEMA", "Entity", "Group", "Table", "entity_named", "tables"]
+__all__ = ["ENTITIES", "GROUPS", "NOTIFIED", "SCHEMA", "Entity", "Group", "Table", "entity_named", "tables"]
 
 #: The Postgres schema the books live in.
 SCHEMA = "quickbooks"
@@ -89,6 +89,11 @@ ENTITIES: tuple[Entity, ...] = (
     # Intuit's documents contradict each other about time activities and change data capture.
     Entity(people.TimeActivity, "time_activities", "people", cdc=False),
 )
+
+#: An entity's name, by each name that webhooks have for it, in small letters.
+NOTIFIED: dict[str, str] = {
+    name.lower(): entity.name for entity in ENTITIES for name in (entity.name, entity.notified_as) if name
+}
 
 GROUPS: dict[Group, str] = {
     "company": "The company itself",

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
 import msgspec
 
-from qbo_pipeline.catalog import ENTITIES
 from qbo_pipeline.qbo.answers import moment
 
 Operation = Literal["created", "updated", "deleted", "merged", "voided", "emailed"]
@@ -36,7 +35,6 @@ _LEGACY_OPERATIONS = {
     "void": "voided",
     "emailed": "emailed",
 }
-_NAMES = {name.lower(): entity.name for entity in ENTITIES for name in (entity.name, entity.notified_as) if name}
 _TYPE = re.compile(r"qbo\.(?P<entity>[a-z]+)\.(?P<operation>[a-z]+)\.v1", re.IGNORECASE)
 _REALM = re.compile(r"[0-9]{1,50}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -110,10 +108,13 @@ _company = msgspec.json.Decoder(_Company).decode
 _legacy = msgspec.json.Decoder(_Legacy).decode
 
 
-def read_notification(body: bytes) -> list[Event]:
-    """Return the events of a notification, in its order; an empty array has none."""
+def read_notification(body: bytes, names: Mapping[str, str]) -> list[Event]:
+    """Return the events of a notification, in its order; an empty array has none.
+
+    ``names`` are the entities that are of interest: our name of each by Intuit's, in small letters.
+    """
     try:
-        events = list(_events(body))
+        events = [_named(each, names) for each in _events(body)]
     except _UNREADABLE:
         return [_unread(body, "it is no notification in a format we know")]
     if len(events) > MOST_EVENTS:
@@ -199,12 +200,9 @@ def _event(
     deleted_id: str | None,
     problem: str | None,
 ) -> Event:
-    """Return an event whose every part is what it should be, or one that says which is not."""
+    """Return an event whose every part is what it should be, or one that says which is not; its entity as told."""
     at = moment(time)
-    entity = _NAMES.get(name.lower())
-    if problem is None and entity is None:
-        problem = f"nothing called {name[:40]!r} is synced"
-    elif problem is None and operation not in get_args(Operation):
+    if problem is None and operation not in get_args(Operation):
         problem = "its operation is none we know"
     elif problem is None and not _ID.fullmatch(record_id):
         problem = "it names no record"
@@ -216,8 +214,20 @@ def _event(
     if problem is None and realm is None:
         problem = "it names no company"
     if problem is not None:
-        return Event(key, raw, realm, problem=problem.encode("ascii", "backslashreplace").decode())
-    return Event(key, raw, realm, entity, record_id, operation, at, deleted_id)  # type: ignore[arg-type]
+        return Event(key, raw, realm, problem=problem)
+    return Event(key, raw, realm, name, record_id, operation, at, deleted_id)  # type: ignore[arg-type]
+
+
+def _named(event: Event, names: Mapping[str, str]) -> Event:
+    """Return an event with our name of its entity; of one that has none here, it says so."""
+    told = event.entity or ""
+    entity, problem = names.get(told.lower()), event.problem
+    if problem is None and entity is None:
+        problem = f"nothing called {told[:40]!r} is synced"
+    if problem is None:
+        return replace(event, entity=entity)
+    # Texts from outside may hold what no database takes.
+    return Event(event.key, event.raw, event.realm_id, problem=problem.encode("ascii", "backslashreplace").decode())
 
 
 def _deleted_id(data: msgspec.Raw) -> str | None:

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from qbo_pipeline.books import Books
+from qbo_pipeline.catalog import NOTIFIED
 from qbo_pipeline.errors import PipelineError
 from qbo_pipeline.installation import LETTERBOX_CONNECTIONS
 from qbo_pipeline.qbo.notifications import Event, read_notification
@@ -72,7 +73,7 @@ class Receiver:
         try:
             with anyio.fail_after(_STORE_SECONDS):
                 await anyio.to_thread.run_sync(
-                    self._store, read_notification(body), limiter=self._threads, abandon_on_cancel=True
+                    self._store, read_notification(body, NOTIFIED), limiter=self._threads, abandon_on_cancel=True
                 )
         except (TimeoutError, PipelineError, sa.exc.SQLAlchemyError) as error:
             # Stored twice is stored once, so what was stored too late to say so may come again.

@@ -302,9 +302,10 @@ def test_two_notifications_with_the_same_events_do_not_wait_for_each_other(lette
     """Stored in different orders, each would hold what the other wants."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from qbo_pipeline.catalog import NOTIFIED
     from qbo_pipeline.qbo.notifications import read_notification
 
-    events = read_notification(json.dumps([cloud_event() for _ in range(800)]).encode())
+    events = read_notification(json.dumps([cloud_event() for _ in range(800)]).encode(), NOTIFIED)
     with ThreadPoolExecutor(6) as crowd:
         orders = [events, events[::-1]] * 6
         counts = list(crowd.map(books.letterbox.accept, orders))

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qbo_pipeline.catalog import ENTITIES
+from qbo_pipeline.catalog import ENTITIES, NOTIFIED
 from qbo_pipeline.qbo.notifications import Event, read_notification
 from tests.support.webhooks import cloud_event, legacy
 
 
 def only(document: Any) -> Event:
-    (event,) = read_notification(json.dumps(document).encode())
+    (event,) = read_notification(json.dumps(document).encode(), NOTIFIED)
     return event
 
 
@@ -25,7 +25,7 @@ def test_real_notifications_are_understood(samples: Path) -> None:
     if not files:
         pytest.skip(f"NO REAL NOTIFICATIONS in {samples / 'webhook'}")
     for file in files:
-        events = read_notification(file.read_bytes())
+        events = read_notification(file.read_bytes(), NOTIFIED)
         assert events
         assert [event.problem for event in events] == [None] * len(events)
 
@@ -69,15 +69,15 @@ def test_both_formats_mean_the_same(word: str, operation: str) -> None:
     new = only([cloud_event("Customer", "1", operation, time="2026-06-02T00:00:02.000000000Z")])
     assert (old.entity, old.record_id, old.operation, old.time) == (new.entity, new.record_id, new.operation, new.time)
     assert (old.deleted_id, old.problem, new.problem) == ("2" if word == "Merge" else None, None, None)
-    assert read_notification(old.raw) == [old], "what is kept of it is a notification of its own"
+    assert read_notification(old.raw, NOTIFIED) == [old], "what is kept of it is a notification of its own"
 
 
 def test_one_that_cannot_be_read_does_not_spoil_the_others() -> None:
-    events = read_notification(json.dumps([1, cloud_event(), {"id": "x"}, cloud_event("Nonsense")]).encode())
+    events = read_notification(json.dumps([1, cloud_event(), {"id": "x"}, cloud_event("Nonsense")]).encode(), NOTIFIED)
     assert [event.problem is None for event in events] == [False, True, False, False]
     good = {"name": "Invoice", "id": "1", "operation": "Update", "lastUpdated": "2026-06-01T17:00:02Z"}
     mixed = {"eventNotifications": [{}, *legacy(good)["eventNotifications"], *legacy({"id": []})["eventNotifications"]]}
-    events = read_notification(json.dumps(mixed).encode())
+    events = read_notification(json.dumps(mixed).encode(), NOTIFIED)
     assert [event.problem is None for event in events] == [False, True, False]
 
 
@@ -90,6 +90,6 @@ def test_two_ids_are_never_one_key(ids: list[str]) -> None:
 
 @given(st.binary(max_size=200))
 def test_nothing_is_lost_of_what_is_no_notification(body: bytes) -> None:
-    events = read_notification(body)
+    events = read_notification(body, NOTIFIED)
     assert events or json.loads(body) in ([], {"eventNotifications": []})
     assert all(event.problem for event in events)
