@@ -15,6 +15,7 @@ from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.archiving import archive_gone
 from qbo_pipeline.sync.destination import Fence
 from qbo_pipeline.sync.loader import load
+from qbo_pipeline.sync.memory import keep_big_blocks_apart
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.resources import Reader, Reading
 from qbo_pipeline.sync.scratch import scratch_folder
@@ -40,6 +41,7 @@ def sync_company(
     transaction. ``progress`` is called after every page. Failures of single entities are in the outcome; what makes any
     sync impossible is raised (PipelineError).
     """
+    keep_big_blocks_apart()
     ensure_tables(engine, tuple(table for entity in entities for table in entity.tables))
     attempt = _Attempt(realm_id, engine, reader, progress, fence)
     outcome = Outcome(realm_id, attempt.safely(entities, window))

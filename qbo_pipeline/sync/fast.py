@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from qbo_pipeline.catalog.columns import Column
+from qbo_pipeline.catalog.fields import ABSENT
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -76,10 +77,16 @@ class FastColumns:
             if (text := cells[i]) is not None and not is_usual_time(text):
                 raise UnusualError
         for i in self._json:
-            text = bytes(cells[i]).decode()
-            cells[i] = "" if text in _WITHOUT_VALUE else text
+            if (raw := cells[i]) is ABSENT:
+                cells[i] = ""
+            else:
+                text = bytes(raw).decode()
+                cells[i] = "" if text in _WITHOUT_VALUE else text
         for i in self._numbers:
-            cells[i] = text = bytes(cells[i]).decode()
-            if text and (text[0] not in "-0123456789" or "e" in text or "E" in text or len(text) > 1000):
-                raise UnusualError
+            if (raw := cells[i]) is ABSENT:
+                cells[i] = ""
+            else:
+                cells[i] = text = bytes(raw).decode()
+                if text[0] not in "-0123456789" or "e" in text or "E" in text or len(text) > 1000:
+                    raise UnusualError
         return tuple(cells)

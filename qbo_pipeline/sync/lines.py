@@ -10,6 +10,7 @@ import msgspec
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.catalog.columns import Column
+from qbo_pipeline.catalog.fields import ABSENT
 from qbo_pipeline.catalog.lines import DETAIL_OF, detail_key, detail_keys
 from qbo_pipeline.sync import careful
 from qbo_pipeline.sync.drift import Drift
@@ -99,9 +100,9 @@ class TransactionLines(PlainLines):
     def _detail_of(self, line: Any) -> tuple[str | None, bytes]:
         """Return the one detail object of a line and its key; unusual when it is not where DetailType says."""
         key = self._key(line.DetailType)
-        raws = self._details(line)
+        details = self._details(line)
         found = bytes(getattr(line, key)) if key else b""
-        if sum(map(len, map(bytes, raws))) != len(found):
+        if len(details) - details.count(ABSENT) != bool(found):
             raise UnusualError
         return key, found
 

@@ -1,0 +1,64 @@
+"""The CSV files say the same as the standard library's writer would, whatever is in the cells."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qbo_pipeline.catalog import entity_named
+from qbo_pipeline.sync.fast import Row
+from qbo_pipeline.sync.files import CsvFile, EntityFiles
+from qbo_pipeline.sync.rows import RowMaker
+from tests.support.payloads import raw
+
+INVOICE = entity_named("Invoice")
+WIDTH = len(INVOICE.table.columns)
+ANY_TEXT = st.text(alphabet=st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from('",\r\n\x1f\x1e\\')))
+CELLS = st.one_of(st.none(), ANY_TEXT, st.decimals(allow_nan=False, allow_infinity=False))
+
+
+def written(rows: list[Row]) -> list[list[str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = CsvFile(INVOICE.table, Path(folder) / "invoices.csv")
+        file.write(rows)
+        file.close()
+        assert file.rows == len(rows)
+        with file.path.open(newline="", encoding="utf-8") as handle:
+            header, *read = csv.reader(handle)
+    assert tuple(header) == INVOICE.table.column_names
+    return read
+
+
+@given(st.lists(st.tuples(*[CELLS] * 3), max_size=5))
+def test_every_cell_is_read_as_it_was_written(given_: list[tuple[object, ...]]) -> None:
+    rows: list[Row] = [("", *cells, *[""] * (WIDTH - 4)) for cells in given_]
+    assert written(rows) == [["" if cell is None else str(cell) for cell in row] for row in rows]
+
+
+def test_what_is_no_text_is_spelt_as_postgres_reads_it() -> None:
+    kinds = [column.kind for column in INVOICE.table.columns]
+    row: list[object] = [None] * WIDTH
+    row[kinds.index("boolean")], row[kinds.index("date")] = False, datetime.date(2026, 1, 31)
+    row[kinds.index("numeric")] = Decimal("12.50")
+    (cells,) = written([tuple(row)])
+    assert sorted(filter(None, cells)) == ["12.50", "2026-01-31", "False"]
+
+
+def test_a_page_of_rows_is_counted_by_table(tmp_path: Path) -> None:
+    files = EntityFiles(INVOICE, tmp_path)
+    maker = RowMaker(INVOICE, "9130")
+    for payload in ({"Id": "1", "Line": [{"Amount": 1}, {"Amount": 2}]}, {"Id": "2"}):
+        files.write(maker.rows(raw(payload), "2026-11-23T12:00:00+00:00"))
+    # The record without lines leaves a mark among them, which is a row and no line.
+    assert [(name, rows) for name, _, rows in files.finish()] == [("invoices", 2), ("invoice_lines", 3)]
+    assert (files.records, files.lines) == (2, 2)
+
+
+def test_a_table_without_rows_leaves_nothing_to_load(tmp_path: Path) -> None:
+    assert not list(EntityFiles(INVOICE, tmp_path).finish())
