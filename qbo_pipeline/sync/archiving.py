@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.deleting import Gone
-from qbo_pipeline.sync.destination import Fence
+from qbo_pipeline.sync.fence import Fence
 from qbo_pipeline.sync.render import render
 from qbo_pipeline.warehouse.deletions import Deletion, archive
 from qbo_pipeline.warehouse.entity_rows import stored_records

@@ -13,11 +13,12 @@ from sqlalchemy import Engine
 from qbo_pipeline.catalog import ENTITIES, Entity
 from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.archiving import archive_gone
-from qbo_pipeline.sync.destination import Fence
-from qbo_pipeline.sync.loader import load
+from qbo_pipeline.sync.cursors import committed_cursors
+from qbo_pipeline.sync.fence import Fence
 from qbo_pipeline.sync.memory import keep_big_blocks_apart
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
-from qbo_pipeline.sync.resources import Reader, Reading
+from qbo_pipeline.sync.quiet import quiet_hour
+from qbo_pipeline.sync.reading import Reader, Reading
 from qbo_pipeline.sync.scratch import scratch_folder
 from qbo_pipeline.sync.window import FULL, INCREMENTAL, Window, these
 from qbo_pipeline.warehouse.deletions import forget_restored, lately_lost
@@ -101,6 +102,13 @@ class _Attempt:
             reading = Reading(
                 self._realm_id, self._reader, window, folder, always_careful=careful, progress=self._progress
             )
+            cursors = committed_cursors(self._engine, self._realm_id)
+            if not careful and (quiet := quiet_hour(entities, reading, cursors)) is not None:
+                forget_restored(self._engine, self._realm_id)  # whoever was to do it may have been killed
+                return quiet
+            # Not at the top: dlt takes longer to import than a quiet hour to pass.
+            from qbo_pipeline.sync.loader import load
+
             outcomes = load(entities, reading, self._url, before_load=lambda: self._archive(reading), fence=self._fence)
         # Once more: what was read alive a moment before it was found gone came back with the load.
         self._archive(reading)

@@ -9,7 +9,7 @@ written by another by now. It has to be inside: between any check of ours and dl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,9 +27,7 @@ from dlt.destinations.sql_client import raise_database_error
 from dlt.destinations.typing import DBTransaction
 
 from qbo_pipeline.errors import LeaseLostError
-
-#: Given a DBAPI cursor at the start of its transaction.
-Fence = Callable[[Any], None]
+from qbo_pipeline.sync.fence import Fence
 
 
 class ExactTypeMapper(PostgresTypeMapper):

@@ -15,9 +15,12 @@ from sqlalchemy.engine import make_url
 
 from qbo_pipeline.catalog import SCHEMA, Entity
 from qbo_pipeline.errors import LoadError
-from qbo_pipeline.sync.destination import Fence, exact_postgres
+from qbo_pipeline.sync.cursors import pipeline_name
+from qbo_pipeline.sync.destination import exact_postgres
+from qbo_pipeline.sync.fence import Fence
 from qbo_pipeline.sync.outcome import EntityOutcome
-from qbo_pipeline.sync.resources import Reading, books, staging_schema
+from qbo_pipeline.sync.reading import Reading
+from qbo_pipeline.sync.resources import books, staging_schema
 from qbo_pipeline.sync.scratch import scratch_folder
 
 
@@ -38,7 +41,7 @@ def load(
     staging = staging_schema(reading.realm_id)
     with scratch_folder() as working:
         pipeline = dlt.pipeline(
-            f"quickbooks_{reading.realm_id}",
+            pipeline_name(reading.realm_id),
             pipelines_dir=str(working),
             dataset_name=SCHEMA,
             destination=exact_postgres(

@@ -30,8 +30,11 @@ class ScriptedReader:
     script: Mapping[str, Sequence[Sequence[dict[str, Any]] | Exception]] = field(default_factory=dict)
     time: datetime = AT_NOON
     gone: Mapping[str, list[Gone]] = field(default_factory=dict)
-    is_quiet: bool = True
     asked: list[tuple[str, datetime | None]] = field(default_factory=list)
+
+    @property
+    def is_quiet(self) -> bool:
+        return not any(self.gone.values()) and not any(page for pages in self.script.values() for page in pages)
 
     def prepare(self, entities: tuple[Entity, ...], window: Window, cursors: Mapping[str, datetime]) -> None:
         """Nothing is asked for all at once."""

@@ -52,6 +52,7 @@ def shown(engine: sa.Engine, entity: Entity, record_id: str, realm: str = "9130"
     return render(entity, *found)
 
 
+@pytest.mark.slow
 def test_every_real_record_comes_back_from_postgres_as_it_was(engine: sa.Engine, samples: Path) -> None:
     newest = {
         (entity.name, key_text(entity, record)): (entity, record) for entity, record, _ in sample_records(samples)
@@ -164,7 +165,7 @@ def test_a_database_that_is_away_is_no_reason_to_read_everything_again(
     def away(*_: Any, **__: Any) -> Any:
         raise LoadError("Postgres error 57P01")
 
-    monkeypatch.setattr("qbo_pipeline.sync.company.load", away)
+    monkeypatch.setattr("qbo_pipeline.sync.loader.load", away)
     with pytest.raises(LoadError, match="57P01"):
         sync(engine, ScriptedReader(), INVOICE, CUSTOMER)
 
@@ -176,6 +177,7 @@ def test_an_interruption_is_passed_on_and_nothing_is_read_twice(engine: sa.Engin
     assert [name for name, _ in reader.asked] == ["Invoice"]
 
 
+@pytest.mark.slow
 def test_a_refused_row_is_shown_nowhere(database_url: str, tmp_path: Path) -> None:
     """dlt logs the whole row by default, and Dagster keeps what a run prints."""
     program = f"""
@@ -228,6 +230,7 @@ def test_companies_with_the_same_ids_do_not_touch_each_other(engine: sa.Engine) 
     assert (amounts(engine, "1", "9130"), amounts(engine, "1", "9131")) == ([10, 20], [])
 
 
+@pytest.mark.slow
 def test_companies_loading_at_the_same_time_lose_nothing(engine: sa.Engine) -> None:
     """Stands guard over the staging schema per company: a shared one loses rows, silently."""
     sync(engine, ScriptedReader(), realm="1")  # tables and dlt's own tables exist
@@ -310,6 +313,7 @@ def test_a_refused_connection_stops_asking_for_the_rest(engine: sa.Engine) -> No
     assert [name for name, _ in reader.asked] == ["Invoice"]
 
 
+@pytest.mark.slow
 def test_one_value_postgres_refuses_keeps_only_its_own_entity_back(engine: sa.Engine) -> None:
     """The fast path trusts what is inside a jsonb column; here a number that Postgres cannot store."""
     import msgspec
