@@ -111,13 +111,15 @@ class Books(Installation):
         trigger: str,
         run_id: str | None = None,
         believe_deletions: bool = False,
+        patience: float = 600,
         progress: Callable[[EntityOutcome], None] = lambda _: None,
         on_wait: Callable[[str], None] = lambda _: None,
     ) -> Outcome:
         """Sync one company, holding its lease, and record the run and its calls.
 
         Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
-        ``believe_deletions`` removes however many records QuickBooks no longer has: a person has looked.
+        ``believe_deletions`` removes however many records QuickBooks no longer has: a person has looked. BusyError when
+        another has the company for more than ``patience`` seconds.
         """
         from qbo_pipeline.syncing import Syncer, new_run
 
@@ -127,7 +129,7 @@ class Books(Installation):
 
         run = new_run(self.company(word), entities, window, trigger=trigger, run_id=run_id)
         return Syncer(self.engine, self.client_of).sync(
-            run, believe_deletions=believe_deletions, progress=tell, on_wait=on_wait
+            run, believe_deletions=believe_deletions, patience=patience, progress=tell, on_wait=on_wait
         )
 
     def act_on_webhooks(

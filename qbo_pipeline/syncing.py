@@ -61,12 +61,14 @@ class Syncer:
         run: Run,
         *,
         believe_deletions: bool = False,
+        patience: float = 600,
         progress: Callable[[EntityOutcome], None] = lambda _: None,
         on_wait: Callable[[str], None] = lambda _: None,
     ) -> Outcome:
         """Sync one company, holding its lease, and record the run and its calls.
 
-        Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError).
+        Failures of single entities are in the outcome; what makes any sync impossible is raised (PipelineError), a
+        company that another has for more than ``patience`` seconds among it (BusyError).
         """
         from qbo_pipeline.sync.company import sync_company
         from qbo_pipeline.sync.reader import QboReader
@@ -91,7 +93,8 @@ class Syncer:
             each.run_calls = sum(calls.values())
             progress(each)
 
-        with company_lease(self._engine, realm_id, f"{run.trigger} {run.id[:8]}", on_wait=on_wait) as lease:
+        who = f"{run.trigger} {run.id[:8]}"
+        with company_lease(self._engine, realm_id, who, timeout_seconds=patience, on_wait=on_wait) as lease:
             RunLog(self._engine).start(run.id, realm_id, trigger=run.trigger, mode=str(run.window))
             stored = StoredBooks(self._engine, realm_id)
             try:

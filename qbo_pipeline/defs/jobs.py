@@ -1,4 +1,4 @@
-"""The jobs: sync a company's tables, compare them with QuickBooks, and renew access tokens."""
+"""The jobs: sync a company's tables, or those of many; compare them with QuickBooks; renew access tokens."""
 
 import dagster as dg
 

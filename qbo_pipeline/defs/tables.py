@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -11,7 +12,9 @@ from qbo_pipeline.catalog.columns import Column
 from qbo_pipeline.catalog.views import VIEWS
 from qbo_pipeline.defs.boundary import told_safely
 from qbo_pipeline.defs.drift import drift_checks, drift_results
+from qbo_pipeline.defs.hourly import sync_companies
 from qbo_pipeline.defs.keys import SOURCE, source_key, table_key
+from qbo_pipeline.defs.metadata import table_metadata
 from qbo_pipeline.defs.partitions import COMPANY_MONTHS, Selection, selection
 from qbo_pipeline.defs.resources import Books
 from qbo_pipeline.secret import scrub
@@ -30,6 +33,10 @@ class SyncConfig(dg.Config):
 
     believe_deletions: bool = False
     """Remove however many records QuickBooks no longer has. Without it, more than 20 or a tenth stop their table."""
+
+    companies: list[str] | None = None
+    """Several companies, by partition key, to be brought up to date by a run that has no partition: the hourly one of
+    many companies. Their rows are counted to the month we are in."""
 
 
 def source_specs() -> list[dg.AssetSpec]:
@@ -126,12 +133,21 @@ with warnings.catch_warnings():
     )
     def quickbooks_tables(
         context: dg.AssetExecutionContext, config: SyncConfig, books: dg.ResourceParam[Books]
-    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        """Keep one company's tables in step with QuickBooks."""
-        chosen = selection(context.partition_keys)
+    ) -> Iterator[Any]:
+        """Keep one company's tables in step with QuickBooks, or those of several."""
         entities = tuple(
             entity for entity in ENTITIES if any(table_key(t) in context.selected_asset_keys for t in entity.tables)
         )
+        if not (context.has_partition_key or context.has_partition_key_range):
+            if not config.companies:
+                raise dg.Failure(
+                    "This run has no partition, so no company: choose one and its months under 'Materialize', or give "
+                    "the partition keys of several as 'companies' in its config.",
+                    allow_retries=False,
+                )
+            yield from sync_companies(context, config.companies, entities, books)
+            return
+        chosen = selection(context.partition_keys)
         progress = Progress(len(entities))
         if (budget := books.budget()).is_low:
             context.log.warning("%s", budget)
@@ -190,29 +206,5 @@ def _results(
         for table in each.entity.tables:
             if table_key(table) in context.selected_asset_keys:
                 yield dg.MaterializeResult(
-                    asset_key=table_key(table), metadata=_metadata(each, table, window, books, outcome)
+                    asset_key=table_key(table), metadata=table_metadata(each, table, window, books, outcome)
                 )
-
-
-def _metadata(
-    each: EntityOutcome, table: Table, window: Window, books: Books, outcome: Outcome
-) -> dict[str, dg.MetadataValue]:
-    metadata: dict[str, dg.MetadataValue] = {
-        # Of this company: the partition's own count, and one that its primary key answers.
-        "dagster/row_count": dg.MetadataValue.int(books.row_count(table.name, outcome.realm_id)),
-        "rows_written": dg.MetadataValue.int(each.rows_of(table.name)),
-        "rows_deleted": dg.MetadataValue.int(each.deleted if table is each.entity.table else 0),
-        "api_calls_of_the_run": dg.MetadataValue.int(outcome.calls),
-        "pages": dg.MetadataValue.int(each.pages),
-        "window": dg.MetadataValue.text(str(window)),
-    }
-    if each.unavailable:
-        metadata["not_available"] = dg.MetadataValue.text(each.unavailable)
-    for name, time in (("cursor_before", each.cursor_before), ("cursor_after", each.cursor_after)):
-        if time is not None:
-            metadata[name] = dg.MetadataValue.timestamp(time)
-    if each.drift and table is each.entity.table:
-        metadata["schema_drift"] = dg.MetadataValue.json(
-            [{"kind": kind, "field": field, "records": records} for kind, field, records in each.drift.report()]
-        )
-    return metadata

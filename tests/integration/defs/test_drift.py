@@ -15,6 +15,8 @@ from qbo_pipeline.warehouse.companies import Company
 from tests.integration.defs.test_runs import run, this_month
 from tests.support.quickbooks import Sandbox
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:

@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
-from dagster._core.definitions.partitions.context import partition_loading_context
 
 from qbo_pipeline.books import Books
 from qbo_pipeline.catalog import ENTITIES, tables
@@ -17,13 +16,13 @@ from qbo_pipeline.definitions import defs
 from qbo_pipeline.defs.jobs import sync
 from qbo_pipeline.defs.keys import table_key
 from qbo_pipeline.defs.partitions import COMPANIES, current_month, key
-from qbo_pipeline.defs.schedules import hourly
 from qbo_pipeline.defs.sensors import FULL_SYNC, companies, every_month, token_freshness
 from qbo_pipeline.defs.tables import quickbooks_tables, source_specs
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.warehouse.companies import Company
 from tests.support.oracle import differences
 from tests.support.quickbooks import REALM, Sandbox
+from tests.support.ticks import tick
 
 INVOICES = dg.AssetKey(["quickbooks", "invoices"])
 
@@ -81,6 +80,7 @@ def last_run(books: Books) -> Any:
     return status.last_run
 
 
+@pytest.mark.slow
 def test_the_first_load_marks_every_month_of_the_company(
     books: Books, quickbooks: Sandbox, company: Company, instance: dg.DagsterInstance
 ) -> None:
@@ -124,6 +124,7 @@ def test_past_months_reload_what_was_created_in_them(
     assert len(instance.get_materialized_partitions(INVOICES)) == 3
 
 
+@pytest.mark.slow
 def test_a_backfill_may_ask_for_everything(books: Books, known: Company, instance: dg.DagsterInstance) -> None:
     add(instance, known.partition_key)
     config = {"ops": {"sync_company": {"config": {"mode": "full"}}}}
@@ -159,6 +160,7 @@ def test_several_companies_in_one_run_are_refused(books: Books, company: Company
     assert "one run per company" in failure(run(books, instance, tags=tags))
 
 
+@pytest.mark.slow
 def test_an_entity_that_fails_turns_only_itself_red(
     books: Books, quickbooks: Sandbox, company: Company, instance: dg.DagsterInstance
 ) -> None:
@@ -182,18 +184,6 @@ def test_an_unreachable_quickbooks_is_one_sentence_per_entity(
 
 
 # --- schedule and sensors -------------------------------------------------------------------------------------------
-
-
-def tick(books: Books, instance: dg.DagsterInstance, at: datetime | None = None) -> Any:
-    context = dg.build_schedule_context(
-        instance=instance,
-        scheduled_execution_time=at or datetime(2026, 11, 23, 14, 5, tzinfo=UTC),
-        resources={"books": books},
-        repository_def=defs.get_repository_def(),
-    )
-    with partition_loading_context(dynamic_partitions_store=instance):
-        data = hourly.evaluate_tick(context)
-    return data.run_requests, data.skip_message
 
 
 def test_the_hourly_tick_asks_for_one_run_per_loaded_company(
@@ -221,6 +211,7 @@ def test_the_hourly_tick_survives_a_database_that_is_down(lasting: dg.DagsterIns
     assert "secret" not in skipped
 
 
+@pytest.mark.slow
 def test_a_new_company_gets_its_partition_and_its_first_load(
     books: Books, company: Company, instance: dg.DagsterInstance
 ) -> None:
@@ -318,6 +309,7 @@ def test_the_companies_asset_shows_how_each_is_doing(
     assert record.data["company"] == known.partition_key
 
 
+@pytest.mark.slow
 def test_the_run_history_keeps_no_record_of_the_books(
     books: Books, quickbooks: Sandbox, company: Company, instance: dg.DagsterInstance
 ) -> None:
