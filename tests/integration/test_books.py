@@ -99,6 +99,7 @@ def test_a_payment_moves_the_balance_of_an_invoice_without_a_new_sync_token(load
     assert (shown["Balance"], shown["SyncToken"]) == (invoice["Balance"] - 1, invoice["SyncToken"])
 
 
+@pytest.mark.slow
 def test_books_edited_between_two_pages_are_read_whole(books: Books, quickbooks: Sandbox, company: Company) -> None:
     """Offset paging, which everybody uses, skips the record at the page's edge here and never comes back to it."""
     original = changed_pages
@@ -122,6 +123,7 @@ def test_books_edited_between_two_pages_are_read_whole(books: Books, quickbooks:
     assert agrees(books, quickbooks)
 
 
+@pytest.mark.slow
 def test_calls_are_few_and_counted(books: Books, quickbooks: Sandbox, company: Company) -> None:
     quickbooks.tell("/calls", method="DELETE")
     outcome = sync(books)
@@ -177,6 +179,7 @@ def test_a_throttled_and_flaky_quickbooks_is_read_to_the_end(
     assert outcome.calls == 4, "two that failed, the page, and the count"
 
 
+@pytest.mark.slow
 def test_an_entity_quickbooks_refuses_leaves_the_others_loaded(
     books: Books, quickbooks: Sandbox, company: Company
 ) -> None:

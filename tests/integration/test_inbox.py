@@ -18,6 +18,8 @@ from tests.support.oracle import differences
 from tests.support.quickbooks import REALM, Sandbox
 from tests.support.webhooks import Letters, cloud_event, legacy
 
+pytestmark = pytest.mark.slow
+
 Tell = Callable[..., None]
 
 

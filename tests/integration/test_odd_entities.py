@@ -22,6 +22,8 @@ from qbo_pipeline.warehouse.stored import StoredBooks
 from tests.support.oracle import differences
 from tests.support.quickbooks import REALM, Sandbox
 
+pytestmark = pytest.mark.slow
+
 RATE, TEMPLATE = entity_named("ExchangeRate"), entity_named("RecurringTransaction")
 LIST, ATTACHABLE = entity_named("TaxClassification"), entity_named("Attachable")
 ODD = (RATE, TEMPLATE, LIST, ATTACHABLE)

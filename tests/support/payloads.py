@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def key_text(entity: Entity, record: dict[str, Any]) -> str:
     return "-".join(str(inner_record(entity, record)[field]) for field in entity.key_fields)
 
 
+@cache
 def sample_records(folder: Path) -> list[tuple[Entity, dict[str, Any], str]]:
     """Return every record of the catalogue's entities below ``folder`` but delete answers: entity, payload, file."""
     found = []

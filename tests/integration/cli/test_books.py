@@ -60,6 +60,7 @@ def test_a_range_is_a_range_of_days_of_creation(terminal: Terminal, company: Com
     assert document["rows"] == 0
 
 
+@pytest.mark.slow
 def test_one_company_that_fails_does_not_keep_the_others_back(
     terminal: Terminal, books: Books, company: Company, quickbooks: Sandbox
 ) -> None:

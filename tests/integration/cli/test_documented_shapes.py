@@ -16,6 +16,8 @@ from qbo_pipeline.warehouse.companies import Company
 from tests.integration.cli.conftest import Terminal
 from tests.support.quickbooks import Sandbox
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTED = {
     name: json.loads(text)
     for name, text in re.findall(

@@ -16,6 +16,8 @@ from tests.integration.cli.conftest import Terminal
 from tests.support.quickbooks import REALM
 from tests.support.webhooks import Letters, cloud_event
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def web(loaded: Books, monkeypatch: pytest.MonkeyPatch) -> list[str]:

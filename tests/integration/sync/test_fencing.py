@@ -20,6 +20,8 @@ from tests.support.lease_holder import REALM, said, started, wait_until_frozen
 from tests.support.quickbooks import REALM as SANDBOX_REALM
 from tests.support.scripted import AT_NOON, ScriptedReader, invoice
 
+pytestmark = pytest.mark.slow
+
 INVOICE = entity_named("Invoice")
 TAKEN = "UPDATE quickbooks.company_leases SET epoch = epoch + 1, holder = 'the nightly backfill', acquired_at = now()"
 

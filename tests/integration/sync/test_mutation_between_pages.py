@@ -21,6 +21,8 @@ from tests.support.oracle import differences, remembered
 from tests.support.quickbooks import REALM, Sandbox
 from tests.support.untimed import small_pages, untimed_books
 
+pytestmark = pytest.mark.slow
+
 INVOICE = (entity_named("Invoice"),)
 PAGE = 16
 

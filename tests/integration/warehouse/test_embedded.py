@@ -25,6 +25,8 @@ from qbo_pipeline.warehouse import binaries
 from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 from qbo_pipeline.warehouse.postmaster import postmaster
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"fsync": "off", "shared_buffers": "16MB"}
 
 

@@ -15,6 +15,8 @@ from qbo_pipeline.warehouse.leases import Lease, company_lease
 from tests.support.lease_holder import REALM
 from tests.support.leases import NEVER, OPEN, OVER, ask, do, fenced, is_busy, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def test_nobody_takes_over_while_a_transaction_holds_the_fence(engine: sa.Engine) -> None:
     do(engine, "CREATE TABLE written AS SELECT 0 AS rows")

@@ -17,6 +17,8 @@ from qbo_pipeline.warehouse.migrate import upgrade
 from tests.integration.warehouse.old_service import rows, run
 from tests.support.scripted import ScriptedReader
 
+pytestmark = pytest.mark.slow
+
 REALM = "1"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qbo_pipeline.catalog import ENTITIES, Entity, entity_named
@@ -71,6 +71,7 @@ def test_nearly_every_real_record_takes_the_fast_path(samples: Path) -> None:
 
 
 @ENTITY
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_payload_comes_back_as_it_was(entity: Entity, data: st.DataObject) -> None:
     payload = data.draw(payloads(entity))
@@ -78,6 +79,7 @@ def test_any_payload_comes_back_as_it_was(entity: Entity, data: st.DataObject) -
 
 
 @ENTITY
+@settings(max_examples=40)
 @given(data=st.data())
 def test_both_paths_make_the_same_rows(entity: Entity, data: st.DataObject) -> None:
     payload = data.draw(payloads(entity))
