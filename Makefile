@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS ?= true
 export UV_NATIVE_TLS ?= true
 endif
 
-.PHONY: setup demo dev test soak check fix docs lock
+.PHONY: setup demo dev test soak bench check fix docs lock
 
 setup: $(UV) ## install everything into .venv
 	@$(UV) sync --frozen --quiet
@@ -23,6 +23,9 @@ test: setup ## run the whole test suite
 
 soak: setup ## random schedules of trouble, kills and cuts, for an hour or so
 	@$(RUN) python -m tests.soak
+
+bench: setup ## what a load costs beside the cheapest there could be, and beside what one would write instead
+	@$(RUN) python -m benchmarks
 
 check: setup ## every gate: lint, format, types, layers, quick tests
 	$(RUN) ruff check && $(RUN) ruff format --check && $(RUN) mypy && $(RUN) lint-imports && $(RUN) pytest -n 4 -m "not slow"

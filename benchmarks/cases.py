@@ -28,7 +28,7 @@ class Case:
     name: str
     command: Callable[[str, str, int], Sequence[str]]
     #: What its tables are to have in common with the floor's.
-    check: Callable[[str], dict[str, object]]
+    check: Callable[[str], dict[str, tuple[object, ...]]]
 
 
 def run(case: Case, installation: Installation, database: str, invoices: int) -> Cost:
@@ -37,11 +37,11 @@ def run(case: Case, installation: Installation, database: str, invoices: int) ->
         case.command(installation.fake.url, database, invoices),
         environment=installation.environment(database),
         postmaster=installation.postmaster,
-        log=installation.folder / f"{case.name.split()[0]}.log",
+        log=installation.folder / f"{case.name.split()[0].strip(',')}.log",
     )
 
 
-def every_row(database: str) -> dict[str, object]:
+def every_row(database: str) -> dict[str, tuple[object, ...]]:
     """Return count, money and a digest over every cell (but ``synced_at``) of both tables, whatever their order."""
     invoice = entity_named("Invoice")
     tables = [invoice.table, *([invoice.line_table] if invoice.line_table else [])]
@@ -49,7 +49,30 @@ def every_row(database: str) -> dict[str, object]:
     with engine.connect() as connection:
         found = {table.name: tuple(connection.execute(sa.text(_digest(table))).one()) for table in tables}
     engine.dispose()
-    return dict(found)
+    return found
+
+
+def sums(database: str) -> dict[str, tuple[object, ...]]:
+    """Return count and money of what a rival made of both tables: its columns are its own."""
+    engine = open_engine(database, pool_size=1)
+    with engine.connect() as connection:
+        names = sa.inspect(connection).get_table_names("rival")
+        lines = next(name for name in names if name in ("invoice_lines", "invoices__line"))
+        found = {
+            ours: tuple(
+                connection.execute(
+                    sa.text(f'SELECT count(*), round(sum({money})::numeric, 2) FROM rival."{theirs}"')
+                ).one()
+            )
+            for ours, theirs, money in (("invoices", "invoices", "total_amt"), ("invoice_lines", lines, "amount"))
+        }
+    engine.dispose()
+    return found
+
+
+def agree(found: dict[str, tuple[object, ...]], floor: dict[str, tuple[object, ...]]) -> bool:
+    """Say whether tables are the floor's, as far as both can be compared."""
+    return found.keys() == floor.keys() and all(cells == floor[name][: len(cells)] for name, cells in found.items())
 
 
 def _digest(table: Table) -> str:
@@ -66,3 +89,13 @@ FLOOR = Case(
 )
 PRODUCT = Case("product", lambda *_: [*QBO, "sync", "--company", REALM, "--entity", "Invoice", "--json"], every_row)
 WHOLE = Case("product, all 41 entities", lambda *_: [*QBO, "sync", "--company", REALM, "--json"], every_row)
+DLT = Case(
+    "dlt, its defaults",
+    lambda fake, database, n: [sys.executable, "-m", "benchmarks.rivals.dlt_defaults", fake, database, str(n)],
+    sums,
+)
+UPSERTS = Case(
+    "SQLAlchemy upserts",
+    lambda fake, database, n: [sys.executable, "-m", "benchmarks.rivals.upserts", fake, database, str(n)],
+    sums,
+)

@@ -1,6 +1,6 @@
 """The floor: the cheapest program that gets the same rows into the same tables. A program of its own, run by ``cases``.
 
-    python -m benchmarks.floor URL_OF_FAKE URL_OF_DATABASE INVOICES
+    python -m benchmarks.floor URL_OF_FAKE URL_OF_DATABASE INVOICES [CHANGED_SINCE]
 
 Pages are fetched, decoded with types, written out as CSV in memory and copied into two temporary tables; one statement
 per table then merges them. It reads only ordinary records, tells nobody how it goes, and loses what it does not know:
@@ -77,7 +77,7 @@ class _Reader:
         return cells
 
 
-def _main(fake: str, database: str, invoices: int) -> None:
+def _main(fake: str, database: str, invoices: int, since: str) -> None:
     table, line_table = _INVOICE.table, _INVOICE.line_table
     assert line_table is not None
     assert _INVOICE.line_record is not None
@@ -99,7 +99,7 @@ def _main(fake: str, database: str, invoices: int) -> None:
     for each in (table, line_table):
         cursor.execute(f'CREATE TEMP TABLE "{each.name}" (LIKE quickbooks."{each.name}") ON COMMIT DROP')
     synced_at = datetime.now(UTC).isoformat()
-    for body in _pages(fake, invoices):
+    for body in _pages(fake, invoices, since):
         rows, line_rows = [], []
         for invoice in decode(body).QueryResponse.Invoice:  # type: ignore[attr-defined]
             rows.append((REALM, *of_record.cells(invoice), "", synced_at))
@@ -118,10 +118,11 @@ def _main(fake: str, database: str, invoices: int) -> None:
     connection.commit()
 
 
-def _pages(fake: str, invoices: int) -> Iterator[bytes]:
+def _pages(fake: str, invoices: int, since: str) -> Iterator[bytes]:
+    where = f"where MetaData.LastUpdatedTime >= '{since}' " if since else ""
     pool = urllib3.PoolManager()
     for start in range(1, invoices + 1, 1000):
-        statement = f"select * from Invoice orderby Id startposition {start} maxresults 1000"
+        statement = f"select * from Invoice {where}orderby Id startposition {start} maxresults 1000"
         answer = pool.request("GET", f"{fake}/v3/company/{REALM}/query?query={quote(statement)}")
         assert answer.status == 200
         yield answer.data
@@ -148,4 +149,4 @@ def _merge(cursor: Any, table: Table) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    _main(sys.argv[1], sys.argv[2], int(sys.argv[3]), "".join(sys.argv[4:]))

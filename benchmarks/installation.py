@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from benchmarks.fake import REALM, Fake
 from qbo_pipeline.books import Books
+from qbo_pipeline.cli.services import EVENT_BATCHES, dagster_home
 from qbo_pipeline.settings import Settings
 from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 from qbo_pipeline.warehouse.engine import open_engine, plain_url
@@ -44,6 +45,11 @@ class Installation:
     @property
     def state(self) -> Path:
         return self.folder / "state"
+
+    @property
+    def dagster(self) -> dict[str, str]:
+        """Return the settings under which ``qbo up`` starts Dagster."""
+        return {**EVENT_BATCHES, "DAGSTER_HOME": str(dagster_home(self.state))}
 
     def environment(self, database: str) -> dict[str, str]:
         """Return the settings under which ``qbo`` works on a database and the fake QuickBooks."""
