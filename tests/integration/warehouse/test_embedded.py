@@ -259,7 +259,7 @@ from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 EmbeddedPostgres(Path({str(home / "state")!r}), service_home=Path({str(home / "service")!r}), settings={QUICK}).ensure()
 """
     maker = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-    while not list(home.glob("*/**/pg_control")):
+    while not any("pg_control" in files for _, _, files in os.walk(home)):  # folders come and go meanwhile
         assert maker.poll() is None, "it was faster than we are"
         time.sleep(0.001)
     os.killpg(maker.pid, signal.SIGKILL)
