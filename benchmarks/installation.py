@@ -19,8 +19,8 @@ import sqlalchemy as sa
 
 from benchmarks.fake import REALM, Fake
 from qbo_pipeline.books import Books
-from qbo_pipeline.cli.services import EVENT_BATCHES, dagster_home
-from qbo_pipeline.settings import Settings
+from qbo_pipeline.cli.services import dagster_home
+from qbo_pipeline.settings import EVENT_BATCHES, Settings
 from qbo_pipeline.warehouse.embedded import EmbeddedPostgres
 from qbo_pipeline.warehouse.engine import open_engine, plain_url
 from qbo_pipeline.warehouse.postmaster import postmaster

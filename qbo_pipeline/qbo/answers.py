@@ -9,7 +9,7 @@ A record's numbers are money; as ``msgspec.Raw`` they keep every digit until som
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -92,6 +92,18 @@ class _Status(msgspec.Struct):
     meta: _MetaData | None = msgspec.field(default=None, name="MetaData")
 
 
+class _Queried(msgspec.Struct):
+    """The envelope of a query's answer, its records apart: a page is megabytes, so it is opened in one pass."""
+
+    inner: dict[str, list[msgspec.Raw] | dict[str, msgspec.Raw] | str | int | float | bool | None] | None = (
+        msgspec.field(default=None, name="QueryResponse")
+    )
+    time: msgspec.Raw = msgspec.Raw(b"0")
+    fault: msgspec.Raw | None = msgspec.field(default=None, name="Fault")
+    small_fault: msgspec.Raw | None = msgspec.field(default=None, name="fault")
+
+
+_queried = msgspec.json.Decoder(_Queried)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -99,37 +111,45 @@ _integer = msgspec.json.Decoder(int)
 _text = msgspec.json.Decoder(str)
 _status = msgspec.json.Decoder(_Status)
 
+_FAULTS = frozenset(("Fault", "fault"))
+
 _T = TypeVar("_T")
 
 
 def members(body: bytes) -> dict[str, msgspec.Raw]:
     """Open the outer object of an answer. Raises ``FaultInsideError`` when it carries a fault, whatever the status."""
-    if not body.isascii():
-        try:
-            body.decode()  # msgspec skips over the inside of records; text that is no UTF-8 would surface much later
-        except UnicodeDecodeError as error:
-            raise NotAnAnswerError("the body is not UTF-8") from error
+    _be_utf8(body)
     outer = _decoded(_object, body)
     _no_fault(outer)
     return outer
 
 
-def query_answer(outer: dict[str, msgspec.Raw], entity: str) -> QueryAnswer:
-    """Read the answer to a ``select *``."""
-    inner = _member(outer, "QueryResponse")
-    arrays = {key: raw for key, raw in inner.items() if _starts(raw, "[")}
+def query_answer(body: bytes, entity: str) -> QueryAnswer:
+    """Read the answer to a ``select *``. Raises ``FaultInsideError`` when it carries a fault."""
+    _be_utf8(body)
+    try:
+        opened = _decoded(_queried, body)
+    except NotAnAnswerError:
+        members(body)  # a fault, if it carries one, is the better explanation
+        raise
+    inner = opened.inner
+    if inner is None or not _FAULTS.isdisjoint(inner) or opened.fault is not None or opened.small_fault is not None:
+        _member(members(body), "QueryResponse")  # says what it is; a fault without content is none
+    if inner is None:
+        raise NotAnAnswerError("QueryResponse is null")
+    arrays = {key: value for key, value in inner.items() if isinstance(value, list)}
     if (own := _name_for(entity, arrays)) is not None:
-        array = arrays[own]
+        records = arrays[own]
     elif len(arrays) == 1:  # asked by one name, answered by another (CreditCardPayment, CreditCardPaymentTxn)
-        array = next(iter(arrays.values()))
+        records = next(iter(arrays.values()))
     elif arrays:
         raise NotAnAnswerError(f"several arrays, none of them {entity}")
     else:
-        array = msgspec.Raw(b"[]")
-    records = _records(array)
-    if not records and _count(inner, "maxResults"):
+        records = []
+    _be_records(records)
+    if not records and _whole_number(inner, "maxResults"):
         raise NotAnAnswerError("it counts records it does not contain")
-    return QueryAnswer(records, _time(outer), _count(inner, "totalCount"))
+    return QueryAnswer(records, _time({"time": opened.time}), _whole_number(inner, "totalCount"))
 
 
 def count_answer(outer: dict[str, msgspec.Raw]) -> CountAnswer:
@@ -210,11 +230,23 @@ def _stub(record: msgspec.Raw) -> DeletedStub | None:
     return DeletedStub(str(found.id), moment(found.meta.updated) if found.meta else None)
 
 
+def _be_utf8(body: bytes) -> None:
+    if not body.isascii():
+        try:
+            body.decode()  # msgspec skips over the inside of records; text that is no UTF-8 would surface much later
+        except UnicodeDecodeError as error:
+            raise NotAnAnswerError("the body is not UTF-8") from error
+
+
 def _records(array: msgspec.Raw) -> list[msgspec.Raw]:
     records = _decoded(_list, array)
-    if not all(_starts(record, "{") for record in records):
-        raise NotAnAnswerError("a list of records holds something that is no record")
+    _be_records(records)
     return records
+
+
+def _be_records(found: list[msgspec.Raw]) -> None:
+    if not all(_starts(each, "{") for each in found):
+        raise NotAnAnswerError("a list of records holds something that is no record")
 
 
 def _member(outer: dict[str, msgspec.Raw], name: str) -> dict[str, msgspec.Raw]:
@@ -226,13 +258,22 @@ def _member(outer: dict[str, msgspec.Raw], name: str) -> dict[str, msgspec.Raw]:
 
 
 def _no_fault(found: dict[str, msgspec.Raw]) -> None:
-    for name in ("Fault", "fault"):
+    for name in _FAULTS:
         if name in found and bytes(found[name]) not in {b"null", b"{}"}:
             raise FaultInsideError(b'{"Fault":' + bytes(found[name]) + b"}")
 
 
 def _count(found: dict[str, msgspec.Raw], name: str) -> int | None:
     return _decoded(_integer, found[name]) if name in found else None
+
+
+def _whole_number(found: Mapping[str, object], name: str) -> int | None:
+    if name not in found:
+        return None
+    value = found[name]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise NotAnAnswerError(f"its {name} is no whole number")
+    return value
 
 
 def _time(outer: dict[str, msgspec.Raw]) -> datetime | None:

@@ -83,7 +83,7 @@ class QboClient:
         """Return the records one statement selects; ``page`` only numbers the page in error messages."""
         words = f"reading page {page} of {statement.entity}" if page else f"reading {statement.entity}"
         ask = self._ask_for(statement, "query", words)
-        return self._answer(ask, lambda body: answers.query_answer(answers.members(body), statement.entity))
+        return self._answer(ask, lambda body: answers.query_answer(body, statement.entity))
 
     def count(self, entity: str, where: Sequence[Condition] = ()) -> int:
         """Return how many records of one entity meet all conditions."""
@@ -115,7 +115,7 @@ class QboClient:
         Raises ``UnavailableError`` when the company does not have it.
         """
         ask = self._ask("list", entity, f"reading {entity}", _checked_path(entity), {})
-        return self._answer(ask, lambda body: answers.query_answer(answers.members(body), entity))
+        return self._answer(ask, lambda body: answers.query_answer(body, entity))
 
     def download_address(self, attachable_id: str) -> str:
         """Return where the file of an attachment can be fetched for the next minutes, by whoever knows the address."""

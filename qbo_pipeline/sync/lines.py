@@ -10,15 +10,14 @@ import msgspec
 
 from qbo_pipeline.catalog import Entity
 from qbo_pipeline.catalog.columns import Column
-from qbo_pipeline.catalog.fields import ABSENT
 from qbo_pipeline.catalog.lines import DETAIL_OF, detail_key, detail_keys
 from qbo_pipeline.sync import careful
 from qbo_pipeline.sync.drift import Drift
-from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError
+from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError, plain
 
 #: Place of the row that stands for a record without lines: it makes the merge take away the lines it had before, and is
 #: never stored itself (see ``resources.py``).
-NO_LINES = -1
+NO_LINES = "-1"
 
 
 def line_maker(entity: Entity) -> PlainLines | None:
@@ -44,18 +43,17 @@ class PlainLines:
 
     def none(self, head: Row, synced_at: str) -> Row:
         """Return the row that stands for 'this record has no lines'."""
-        return (*head, NO_LINES, *([None] * self._width), synced_at)
+        return (*head, NO_LINES, *([""] * self._width), synced_at)
 
-    def fast(self, lines: list[Any]) -> Iterator[Row]:
-        """Yield the cells of decoded lines, from position to extra; UnusualError when one is not ordinary."""
-        for position, line in enumerate(lines):
-            yield (position, *self._head.read(line), "")
+    def fast(self, lines: list[Any], head: Row, synced_at: str) -> list[Row]:
+        """Return the rows of decoded lines; UnusualError when one is not ordinary."""
+        return [(*head, str(position), *self._head.read(line), "", synced_at) for position, line in enumerate(lines)]
 
     def careful(self, lines: list[dict[str, Any]], drift: Drift) -> Iterator[Row]:
         """Yield the cells of any lines whatever, from position to extra."""
         for position, line in enumerate(lines):
             cells, extra = careful.cells(self._head.columns, line, drift, prefix=f"{self._name}.")
-            yield (position, *cells, careful.json_text(extra))
+            yield (str(position), *cells, careful.json_text(extra))
 
 
 class TransactionLines(PlainLines):
@@ -74,23 +72,23 @@ class TransactionLines(PlainLines):
             if len(self._detail_keys) > 1
             else lambda line: (getattr(line, self._detail_keys[0]),)
         )
-        self._decode = msgspec.json.Decoder(detail_record).decode
+        self._decode = msgspec.json.Decoder(plain(detail_record)).decode
         self._decode_group = msgspec.json.Decoder(_Group).decode
-        self._decode_line = msgspec.json.Decoder(record).decode
-        self._no_detail: Row = (None,) * (len(self._detail.columns) + 1)
+        self._decode_line = msgspec.json.Decoder(plain(record)).decode
+        self._no_detail: Row = ("",) * len(self._detail.columns)
 
-    def fast(self, lines: list[Any]) -> Iterator[Row]:
-        position = -1
+    def fast(self, lines: list[Any], head: Row, synced_at: str) -> list[Row]:
+        rows: list[Row] = []
         for line in lines:
-            position += 1
+            position = str(len(rows))
             key, detail = self._detail_of(line)
-            yield (position, None, *self._cells(line, detail), "")
+            rows.append((*head, position, "", *self._cells(line, detail), "", synced_at))
             if key == "GroupLineDetail" and detail:
-                group = position
                 for nested in self._decode_group(detail).Line:
-                    position += 1
-                    nested_line = self._decode_line(nested)
-                    yield (position, group, *self._cells(nested_line, self._detail_of(nested_line)[1]), "")
+                    inner = self._decode_line(nested)
+                    cells = self._cells(inner, self._detail_of(inner)[1])
+                    rows.append((*head, str(len(rows)), position, *cells, "", synced_at))
+        return rows
 
     def _key(self, detail_type: object) -> str | None:
         if detail_type not in self._key_of_type:
@@ -101,29 +99,30 @@ class TransactionLines(PlainLines):
         """Return the one detail object of a line and its key; unusual when it is not where DetailType says."""
         key = self._key(line.DetailType)
         details = self._details(line)
-        found = bytes(getattr(line, key)) if key else b""
-        if len(details) - details.count(ABSENT) != bool(found):
+        found = bytes(getattr(line, key) or b"") if key else b""
+        if len(details) - details.count("") != bool(found):
             raise UnusualError
         return key, found
 
-    def _cells(self, line: Any, detail: bytes) -> Row:
-        head = self._head.read(line)
-        if not detail or detail == b"{}":
-            return (*head, *self._no_detail[:-1], detail.decode())
-        return (*head, *self._detail.read(self._decode(detail)), detail.decode())
+    def _cells(self, line: Any, detail: bytes) -> list[str]:
+        """Return the cells of a line's head and of its detail."""
+        cells = self._head.read(line)
+        cells += self._detail.read(self._decode(detail)) if detail and detail != b"{}" else self._no_detail
+        cells.append(detail.decode())
+        return cells
 
     def careful(self, lines: list[dict[str, Any]], drift: Drift) -> Iterator[Row]:
         position = -1
         for line in lines:
             position += 1
             group = position
-            yield (position, None, *self._careful_cells(line, drift))
+            yield (str(position), "", *self._careful_cells(line, drift))
             inner = line.get("GroupLineDetail")
             nested_lines = inner.get("Line") if isinstance(inner, dict) else None
             for nested in nested_lines if isinstance(nested_lines, list) else []:
                 if isinstance(nested, dict):
                     position += 1
-                    yield (position, group, *self._careful_cells(nested, drift))
+                    yield (str(position), str(group), *self._careful_cells(nested, drift))
 
     def _careful_cells(self, line: dict[str, Any], drift: Drift) -> Row:
         rest = dict(line)

@@ -18,6 +18,7 @@ from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.cursors import pipeline_name
 from qbo_pipeline.sync.destination import exact_postgres
 from qbo_pipeline.sync.fence import Fence
+from qbo_pipeline.sync.memory import spare_what_is_imported
 from qbo_pipeline.sync.outcome import EntityOutcome
 from qbo_pipeline.sync.reading import Reading
 from qbo_pipeline.sync.resources import books, staging_schema
@@ -38,6 +39,7 @@ def load(
 
     An entity that cannot be read is reported in its outcome. Raises LoadError when what was read cannot be written.
     """
+    spare_what_is_imported()
     staging = staging_schema(reading.realm_id)
     with scratch_folder() as working:
         pipeline = dlt.pipeline(

@@ -7,7 +7,7 @@ does not cover, is read by query (``exact.py``). Deletions are believed only whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -30,6 +30,14 @@ class Stored(Protocol):
 
     def ids(self, entity: Entity, since: datetime | None = None, until: datetime | None = None) -> set[str]:
         """Return the ids of an entity's rows, of those created in a range if one is given."""
+        ...
+
+    def present(self, entity: Entity, ids: Collection[str]) -> set[str]:
+        """Return which of these ids have a row."""
+        ...
+
+    def count(self, entity: Entity) -> int:
+        """Return how many rows an entity has."""
         ...
 
     def deleted_ids(self, entity: Entity) -> set[str]:
@@ -98,9 +106,10 @@ class QboReader:
         """Pass on what change data capture told, and settle who is gone."""
         records = touched(entity, captured.records, since)
         noted = self._stored.deleted_ids(entity) if captured.deleted else set()
-        stored = self._stored.ids(entity) if noted else set()
+        noted &= {each.id for each in captured.deleted}
+        settled = noted - self._stored.present(entity, noted)
         # Stubs come again for as long as the window reaches back to them; those that are settled cost no call.
-        stubs = {each.id: each.deleted_at for each in captured.deleted if each.id not in noted - stored}
+        stubs = {each.id: each.deleted_at for each in captured.deleted if each.id not in settled}
         live = found_in(entity, still_there(self._client, entity, stubs))
         self._note(entity).gone = gone_of(stubs, live, "cdc", stubs)
         # A record that was read alive a moment before it was deleted must not come back with this load.
@@ -114,8 +123,9 @@ class QboReader:
         yield from self._exactly(reading, since)
         # Change data capture would have named the deleted; whoever it does not speak for is counted.
         if (entity.name in self._changes.uncaptured or not entity.cdc) and not reading.unreadable:
-            known = self._stored.ids(entity) | reading.ids
-            if reading.count() != len(known):
+            # Counted, not fetched: there may be millions.
+            fresh = len(reading.ids) - len(self._stored.present(entity, reading.ids))
+            if reading.count() != self._stored.count(entity) + fresh:
                 yield from self._everything(entity)
 
     def _everything(self, entity: Entity) -> Iterator[Page]:

@@ -19,7 +19,7 @@ from qbo_pipeline.catalog.templates import WRAPPER
 from qbo_pipeline.errors import UnusableRecordError
 from qbo_pipeline.sync import careful
 from qbo_pipeline.sync.drift import Choices, Drift
-from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError
+from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError, plain
 from qbo_pipeline.sync.lines import line_maker
 from qbo_pipeline.sync.wrapping import fast_unwrapped, unwrapped
 
@@ -42,7 +42,7 @@ class RowMaker:
         self.drift = drift if drift is not None else Drift()
         self._realm_id = realm_id
         self._always_careful = always_careful
-        self._decode: Callable[[msgspec.Raw], Any] = msgspec.json.Decoder(entity.record).decode
+        self._decode: Callable[[msgspec.Raw], Any] = msgspec.json.Decoder(plain(entity.record)).decode
         self._key_length = len(entity.key_fields)
         self._columns = FastColumns(tuple(column for column in entity.table.columns if column.path))
         self._lines = line_maker(entity)
@@ -76,7 +76,7 @@ class RowMaker:
         lines: list[Row] = []
         if self._lines is not None:
             head = row[: 1 + self._key_length]
-            lines = [(*head, *cells, synced_at) for cells in self._lines.fast(getattr(record, self.entity.line_field))]
+            lines = self._lines.fast(getattr(record, self.entity.line_field), head, synced_at)
             lines = lines or [self._lines.none(head, synced_at)]
         return Rows(row, lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -38,6 +38,16 @@ class StoredBooks:
             f'SELECT {key} FROM "{SCHEMA}"."{entity.table.name}" WHERE {" AND ".join(where)}',  # noqa: S608 - our names
             since=since,
             until=until,
+        )
+
+    def present(self, entity: Entity, ids: Collection[str]) -> set[str]:
+        """Return which of these ids have a row."""
+        if not ids:
+            return set()
+        key = key_of_row(entity)
+        return self._texts(
+            f'SELECT {key} FROM "{SCHEMA}"."{entity.table.name}" WHERE realm_id = :realm_id AND {key} = ANY(:ids)',  # noqa: S608
+            ids=list(ids),
         )
 
     def deleted_ids(self, entity: Entity) -> set[str]:

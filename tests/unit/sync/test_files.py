@@ -1,9 +1,9 @@
-"""The CSV files say the same as the standard library's writer would, whatever is in the cells."""
+"""What is in a file of rows is read by COPY as it was in the cells, whatever that is."""
 
 from __future__ import annotations
 
-import csv
 import datetime
+import re
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -13,26 +13,34 @@ from hypothesis import strategies as st
 
 from qbo_pipeline.catalog import entity_named
 from qbo_pipeline.sync.fast import Row
-from qbo_pipeline.sync.files import CsvFile, EntityFiles
+from qbo_pipeline.sync.files import EntityFiles, RowsFile
 from qbo_pipeline.sync.rows import RowMaker
 from tests.support.payloads import raw
 
 INVOICE = entity_named("Invoice")
 WIDTH = len(INVOICE.table.columns)
-ANY_TEXT = st.text(alphabet=st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from('",\r\n\x1f\x1e\\')))
+ANY_TEXT = st.text(
+    alphabet=st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from('",\r\n\tNnrt.\x85\u2028\\'))
+)
 CELLS = st.one_of(st.none(), ANY_TEXT, st.decimals(allow_nan=False, allow_infinity=False))
 
 
 def written(rows: list[Row]) -> list[list[str]]:
     with tempfile.TemporaryDirectory() as folder:
-        file = CsvFile(INVOICE.table, Path(folder) / "invoices.csv")
+        file = RowsFile(INVOICE.table, Path(folder) / "invoices.csv")
         file.write(rows)
         file.close()
         assert file.rows == len(rows)
-        with file.path.open(newline="", encoding="utf-8") as handle:
-            header, *read = csv.reader(handle)
-    assert tuple(header) == INVOICE.table.column_names
-    return read
+        header, *lines, rest = file.path.read_bytes().decode().split("\n")
+    assert tuple(header.split("\t")) == INVOICE.table.column_names
+    assert rest == ""
+    return [[_read(cell) for cell in line.split("\t")] for line in lines]
+
+
+def _read(cell: str) -> str:
+    """Undo what a backslash means to COPY: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"."""
+    meanings = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
+    return re.sub(r"\\(.)", lambda found: meanings[found[1]], cell)
 
 
 @given(st.lists(st.tuples(*[CELLS] * 3), max_size=5))

@@ -47,7 +47,10 @@ class NothingStored:
     def ids(self, *_: object) -> set[str]:
         return set()
 
-    deleted_ids = ids
+    present = deleted_ids = ids
+
+    def count(self, *_: object) -> int:
+        return 0
 
 
 def read(client: FakeClient, entity: Any, window: Window, since: datetime | None) -> list[tuple[int, datetime | None]]:
