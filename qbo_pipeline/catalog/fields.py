@@ -19,7 +19,7 @@ import msgspec
 
 from qbo_pipeline.catalog import choices
 
-#: An absent sub-object. Zero bytes of JSON become an empty CSV cell, hence NULL.
+#: An absent sub-object. Zero bytes of JSON become an empty cell, hence NULL.
 ABSENT = msgspec.Raw(b"")
 
 Text = str | None

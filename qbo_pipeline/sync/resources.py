@@ -1,4 +1,4 @@
-"""The dlt resources: one that reads an entity, and one per table that hands dlt the finished CSV files.
+"""The dlt resources: one that reads an entity, and one per table that hands dlt its finished file.
 
 dlt forks the reading resource's output to the tables, so a page is fetched once however many tables it feeds. The
 cursor lives in dlt's source state and is committed with the data; it moves only after the entity's last page, so a
