@@ -32,6 +32,7 @@ class RowsFile:
 
     def write(self, rows: Iterable[Row]) -> None:
         """Add rows; a cell is text, or what Python spells as Postgres reads it, or None."""
+        lines: list[str] = []
         for row in rows:
             try:
                 line = SEPARATOR.join(cells := row)
@@ -39,8 +40,9 @@ class RowsFile:
                 line = SEPARATOR.join(cells := tuple("" if cell is None else str(cell) for cell in row))
             if "\\" in line or "\n" in line or "\r" in line or line.count(SEPARATOR) != self._separators:
                 line = SEPARATOR.join(cell.translate(_SPECIAL) for cell in cells)
-            self._file.write(f"{line}\n".encode())
-            self.rows += 1
+            lines.append(line)
+        self.rows += len(lines)
+        self._file.write("\n".join([*lines, ""]).encode())
 
     def close(self) -> None:
         self._file.close()

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,6 +159,23 @@ def test_a_value_no_column_can_hold_goes_to_extra_and_the_rest_stays_typed() -> 
     cells = stored(INVOICE.table, RowMaker(INVOICE, "9130").rows(raw(payload), NOW).row)
     assert (cells["total_amt"], cells["txn_date"], cells["balance"]) == (None, None, Decimal(5))
     assert there_and_back(INVOICE, payload) == payload
+
+
+@pytest.mark.parametrize("written", [b'"LineNum":18446744073709551616', b'"Amount":' + b"7" * 1001])
+def test_a_number_too_large_for_its_column_is_kept_in_extra(written: bytes) -> None:
+    record = b'{"Id":"1","Line":[{"Description":"x",%s}]}' % written
+    (line,) = RowMaker(INVOICE, "9130").rows(msgspec.Raw(record), NOW).lines
+    assert INVOICE.line_table is not None
+    cells = stored(INVOICE.line_table, line)
+    assert (cells["line_num"], cells["amount"], cells["description"]) == (None, None, "x")
+    assert written.split(b":")[1].decode() in cells["extra"]
+
+
+@pytest.mark.parametrize("nothing", [{}, "", None])
+def test_an_empty_object_is_no_value(nothing: object) -> None:
+    rows = RowMaker(INVOICE, "9130").rows(raw({"Id": "1", "CustomField": nothing, "TxnTaxDetail": nothing}), NOW)
+    cells = stored(INVOICE.table, rows.row)
+    assert {name for name, cell in cells.items() if cell is not None} == {"realm_id", "id", "synced_at"}
 
 
 def test_unknown_fields_are_kept_and_counted() -> None:
