@@ -204,6 +204,19 @@ def test_after_45_days_deletions_are_found_by_counting(loaded: Books, quickbooks
     assert archived(loaded, "Invoice")[first].detected_by == "full read"
 
 
+def test_after_45_days_without_a_deletion_only_what_changed_is_read(loaded: Books, quickbooks: Sandbox) -> None:
+    quickbooks.tell("/settings", {"cdc_too_old": "fault"})
+    quickbooks.edit(
+        {"op": "create", "entity": "Customer", "record": {"DisplayName": "Newcomer"}},
+        {"op": "update", "entity": "Customer", "id": ids(quickbooks, "Customer")[0], "record": {"Notes": "long ago"}},
+    )
+    quickbooks.tell("/clock", {"advance_seconds": 45 * 86_400})
+    quickbooks.tell("/tokens/expire", {})
+    outcome = sync(loaded)
+    assert {each.entity.name: each.records for each in outcome.entities}["Customer"] == 2
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+
+
 @pytest.mark.parametrize(("code", "first"), [("4002", True), ("10000", False)])
 def test_a_record_that_cannot_be_read_costs_only_itself(
     books: Books, company: Company, quickbooks: Sandbox, code: str, first: bool
