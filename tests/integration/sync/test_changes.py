@@ -169,6 +169,25 @@ def test_a_stub_of_a_record_that_is_there_deletes_nothing(loaded: Books, quickbo
     assert differences(loaded.database, REALM, quickbooks.truth()) == []
 
 
+def test_a_note_that_a_killed_run_left_behind_keeps_no_record_from_being_deleted(
+    loaded: Books, quickbooks: Sandbox
+) -> None:
+    """It was deleted, came back and is read again; whoever was to forget the note of its deletion was killed."""
+    record_id = ids(quickbooks, "Invoice")[0]
+    with loaded.engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO quickbooks.deleted_records (realm_id, entity, id, detected_by) "
+                "VALUES (:realm_id, 'Invoice', :id, 'cdc')"
+            ),
+            {"realm_id": REALM, "id": record_id},
+        )
+    quickbooks.edit({"op": "delete", "entity": "Invoice", "id": record_id})
+    sync(loaded)
+    assert differences(loaded.database, REALM, quickbooks.truth()) == []
+    assert list(archived(loaded, "Invoice")) == [record_id]
+
+
 @pytest.mark.parametrize("scope", ["response", "entity"])
 @pytest.mark.parametrize("stubs_first", [False, True])
 def test_a_full_answer_is_not_taken_for_whole(
