@@ -22,6 +22,7 @@ from qbo_pipeline.qbo.client import QboClient
 from qbo_pipeline.qbo.paging import By, Page, changed_pages
 from qbo_pipeline.qbo.query import MAX_RESULTS, Condition
 from qbo_pipeline.sync.heads import key_in
+from qbo_pipeline.sync.id_set import IdSet
 
 #: Intuit's codes for "one of these records cannot be written out".
 _POISON = frozenset({"4002", "10000"})
@@ -42,7 +43,7 @@ class ExactReading:
     entity: Entity
     by: By = "LastUpdatedTime"
     where: tuple[Condition, ...] = ()
-    ids: set[str] = field(default_factory=set)
+    ids: IdSet = field(default_factory=IdSet)
     unreadable: list[tuple[datetime, datetime]] = field(default_factory=list)
     total: int | None = None
     #: How many records QuickBooks counts and does not show.

@@ -161,7 +161,7 @@ class QboReader:
         self, entity: Entity, reading: ExactReading, expected: set[str], stored: set[str], how: How
     ) -> Iterator[Page]:
         """Settle what became of rows that a read did not show; what lies in an unreadable second may well be there."""
-        missing = expected - reading.ids
+        missing = {each for each in expected if each not in reading.ids}
         if not missing or reading.unreadable:
             return
         problem = None if self._believes else brake(entity, len(missing), len(stored))
