@@ -50,7 +50,7 @@ class Findings:
 def still_there(client: QboClient, entity: Entity, ids: Iterable[str]) -> Iterator[list[msgspec.Raw]]:
     """Yield those of the records that QuickBooks still has, a page per question; what it shows unasked is left out.
 
-    Raises RetryableError when it counts more of them than it shows.
+    Raises RetryableError when it counts another number of them than it shows.
     """
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), TOGETHER):
@@ -59,13 +59,14 @@ def still_there(client: QboClient, entity: Entity, ids: Iterable[str]) -> Iterat
         if entity.active:
             statement = statement.where("Active", "in", (True, False))
         answer = client.query(statement.page(1, MAX_RESULTS))
-        # A page of other records, or one of them twice, must not pass for an answer about these.
+        # A page of other records, or one of them twice, must not pass for an answer about these. Nor must a page of
+        # before they were deleted, which the count tells.
         shown = {key: record for record in answer.records if (key := key_in(entity, record)) in asked}
         records = list(shown.values())
-        if client.count(entity.name, statement.conditions) > len(records):
+        if client.count(entity.name, statement.conditions) != len(records):
             raise RetryableError(
-                f"asking for {entity.name} records that seem deleted: QuickBooks counts more of them than it shows, "
-                "so none was removed; the next sync asks again"
+                f"asking for {entity.name} records that seem deleted: QuickBooks counts another number of them than "
+                "it shows, so none was removed; the next sync asks again"
             )
         yield records
 

@@ -97,3 +97,21 @@ def test_a_page_of_other_records_deletes_nobody(untimed: Books, quickbooks: Sand
         invoices(untimed)
     assert archived(untimed) == 0
     assert wrong(untimed, quickbooks) == []
+
+
+def test_a_page_of_before_it_was_deleted_keeps_no_record_alive(untimed: Books, quickbooks: Sandbox) -> None:
+    assert invoices(untimed).ok
+    record_id = list(quickbooks.truth()["Invoice"])[-1]
+    faults(quickbooks, fault="repeated_page", times=0)
+    quickbooks.tell("/settings", {"cdc_false_stubs": [f"Invoice/{record_id}"]})
+    assert invoices(untimed).ok
+    quickbooks.tell("/settings", {"cdc_false_stubs": []})
+    quickbooks.edit({"op": "delete", "entity": "Invoice", "id": record_id})
+    # Asked whether it is there, QuickBooks shows what it answered a moment before.
+    outcome = invoices(untimed)
+    assert isinstance(outcome.error, RetryableError)
+    assert outcome.cursor_after == outcome.cursor_before
+    no_more_faults(quickbooks)
+    assert invoices(untimed).ok
+    assert archived(untimed) == 1
+    assert wrong(untimed, quickbooks) == []
