@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from qbo_pipeline.qbo.answers import QueryAnswer
-from qbo_pipeline.qbo.paging import By, Page, Queries, changed_pages, identity, time_of, window
+from qbo_pipeline.qbo.paging import By, Page, Queries, changed_pages, id_and_time, identity, window
 from qbo_pipeline.qbo.query import MAX_RESULTS, Condition, Select
 
 #: Requests in flight for one company; Intuit allows ten a second, and their answers take a second or more.
@@ -50,12 +50,13 @@ class LongRead:
         answers = self._ahead()
         try:
             for answer in answers:
-                times = self._times(answer)
-                if times is None:
-                    break
+                heads = [id_and_time(record, self.by) for record in answer.records]
+                times = [time for _, time in heads if time is not None]
+                if not len(heads) == len(times) == self.page_size or times != sorted(times):
+                    break  # no page to go on from
                 if before is not None and not _meet(*before, answer, times):
                     yield from self._by_time(before[1][-1], times[0] + _SECOND)
-                yield Page(answer.records, answer.time)
+                yield Page(answer.records, answer.time, [each for each, _ in heads])
                 before = answer, times
         finally:
             answers.close()
@@ -82,12 +83,6 @@ class LongRead:
             while flying:
                 yield flying.popleft().result()
                 take_off()
-
-    def _times(self, answer: QueryAnswer) -> list[datetime] | None:
-        """Return the times of a page's records; None where it is no page to go on from."""
-        times = [time for record in answer.records if (time := time_of(record, self.by)) is not None]
-        whole = len(answer.records) == len(times) == self.page_size
-        return times if whole and times == sorted(times) else None
 
     def _by_time(self, since: datetime | None, until: datetime | None) -> Iterator[Page]:
         return changed_pages(

@@ -47,11 +47,13 @@ class Queries(Protocol):
 class Page:
     """Records nobody was given before in this state; ``time`` is Intuit's clock when it answered.
 
-    The first page may be empty: its ``time`` is still news.
+    The first page may be empty: its ``time`` is still news. ``ids`` are the records' own where they were read anyway,
+    else none.
     """
 
     records: list[msgspec.Raw]
     time: datetime | None
+    ids: Sequence[str] = ()
 
 
 class _Times(msgspec.Struct):
@@ -242,9 +244,15 @@ def window(
 
 def time_of(record: msgspec.Raw, by: By) -> datetime | None:
     """Return when a record was changed (or created), in whole seconds; None where it does not say."""
-    times = _head_of(record).times
+    return id_and_time(record, by)[1]
+
+
+def id_and_time(record: msgspec.Raw, by: By) -> tuple[str, datetime | None]:
+    """Return a record's Id, empty where it has none, and what ``time_of`` returns."""
+    head = _head_of(record)
+    times = head.times
     found = moment(times.updated if by == "LastUpdatedTime" else times.created) if times else None
-    return _whole(found) if found is not None else None
+    return "" if head.id is None else str(head.id), _whole(found) if found is not None else None
 
 
 def _whole(time: datetime) -> datetime:

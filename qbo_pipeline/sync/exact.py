@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from qbo_pipeline.catalog import Entity
@@ -143,7 +143,7 @@ class ExactReading:
         with closing(pages):
             for number, page in enumerate(pages):
                 # The cursor may not be younger than the count.
-                yield Page(page.records, counted.time) if number == 0 else page
+                yield replace(page, time=counted.time) if number == 0 else page
                 if len(self.ids) >= counted.total and not self.unreadable:
                     return
 
@@ -173,7 +173,8 @@ class ExactReading:
         try:
             for page in pages:
                 self._time = self._time or page.time
-                self.ids.update(key_in(self.entity, record) for record in page.records)
+                known = page.ids if self.entity.key_fields == ("Id",) and not self.entity.wrapped else ()
+                self.ids.update(known or (key_in(self.entity, record) for record in page.records))
                 yield page
         except QboError as error:
             if error.code not in _POISON:

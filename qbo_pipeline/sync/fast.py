@@ -31,7 +31,7 @@ _WITHOUT_VALUE = frozenset(("null", '""', "{}"))
 
 #: What a JSON number is made of when it is written without an exponent.
 _DIGITS = "-.0123456789"
-#: Longest number that Postgres is trusted with.
+#: Digits of all numbers of a row, so that none is longer than Postgres is trusted with.
 _MOST_DIGITS = 1000
 
 
@@ -159,9 +159,11 @@ class FastColumns:
         for i in self._json:
             if raw := cells[i]:
                 cells[i] = "" if (text := str(raw, "utf-8")) in _WITHOUT_VALUE else text
+        numbers = ""
         for i in self._numbers:
             if raw := cells[i]:
                 cells[i] = text = str(raw, "utf-8")
-                if text.strip(_DIGITS) or len(text) > _MOST_DIGITS:
-                    raise UnusualError
+                numbers += text
+        if numbers.strip(_DIGITS) or len(numbers) > _MOST_DIGITS:
+            raise UnusualError
         return cells

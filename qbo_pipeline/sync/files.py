@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from qbo_pipeline.catalog import Entity, Table
@@ -30,8 +30,21 @@ class RowsFile:
         self._file = path.open("wb", buffering=256 * 1024)
         self._file.write((SEPARATOR.join(table.column_names) + "\n").encode())
 
-    def write(self, rows: Iterable[Row]) -> None:
-        """Add rows; a cell is text, or what Python spells as Postgres reads it, or None."""
+    def write(self, rows: Sequence[Row], *, unbroken: bool = False) -> None:
+        """Add rows; a cell is text, or what Python spells as Postgres reads it, or None.
+
+        The cells of ``unbroken`` rows are text without tabs and ends of lines.
+        """
+        if unbroken:
+            text = "\n".join([*map(SEPARATOR.join, rows), ""])
+            if "\\" in text:
+                text = text.replace("\\", r"\\")
+        else:
+            text = "\n".join([*self._escaped(rows), ""])
+        self.rows += len(rows)
+        self._file.write(text.encode())
+
+    def _escaped(self, rows: Sequence[Row]) -> list[str]:
         lines: list[str] = []
         for row in rows:
             try:
@@ -41,8 +54,7 @@ class RowsFile:
             if "\\" in line or "\n" in line or "\r" in line or line.count(SEPARATOR) != self._separators:
                 line = SEPARATOR.join(cell.translate(_SPECIAL) for cell in cells)
             lines.append(line)
-        self.rows += len(lines)
-        self._file.write("\n".join([*lines, ""]).encode())
+        return lines
 
     def close(self) -> None:
         self._file.close()
@@ -62,10 +74,10 @@ class EntityFiles:
 
     def write(self, rows: Rows) -> None:
         """Add one record's rows."""
-        self._files[self._entity.table.name].write((rows.row,))
+        self._files[self._entity.table.name].write((rows.row,), unbroken=rows.unbroken)
         self.records += 1
         if self._entity.line_table is not None:
-            self._files[self._entity.line_table.name].write(rows.lines)
+            self._files[self._entity.line_table.name].write(rows.lines, unbroken=rows.unbroken)
             self.lines += len(rows.lines) - sum(line[2] == NO_LINES for line in rows.lines)
 
     def finish(self) -> Iterator[tuple[str, Path, int]]:

@@ -31,6 +31,8 @@ from qbo_pipeline.sync.outcome import EntityOutcome
 from qbo_pipeline.sync.reading import QUIET_CURSOR_AGE, Reading
 from qbo_pipeline.sync.rows import RowMaker
 
+#: Between two readings of one record.
+_TICK = timedelta(microseconds=1)
 _DLT_TYPES = {
     "text": "text",
     "numeric": "decimal",
@@ -104,9 +106,10 @@ def _read(entity: Entity, reading: Reading, files: EntityFiles, outcome: EntityO
     for page in reading.reader.pages(entity, reading.window, since):
         asked_at = outcome.asked_at = asked_at or page.time
         outcome.expected = reading.reader.findings(entity).expected
+        synced_at = max(datetime.now(UTC), synced_at)
         for record in page.records:
             # Strictly growing: a record read twice, even in one page, is told apart by it, and the later one wins.
-            synced_at = max(datetime.now(UTC), synced_at + timedelta(microseconds=1))
+            synced_at += _TICK
             try:
                 files.write(maker.rows(record, synced_at.isoformat()))
             except UnusableRecordError as error:

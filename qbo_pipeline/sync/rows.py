@@ -8,7 +8,6 @@ into the record.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,16 +23,24 @@ from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError, plain
 from qbo_pipeline.sync.lines import line_maker
 from qbo_pipeline.sync.wrapping import fast_unwrapped, unwrapped
 
-#: Postgres stores no NUL character, in text or jsonb. Searched where the record lies, without a copy.
-_nul_in = re.compile(rb"\\u0000").search
+#: Postgres stores no NUL character, in text or jsonb.
+_NUL = rb"\u0000"
+#: What follows the backslash where a record spells a tab or the end of a line, or any character by its number.
+_BREAKS = frozenset((b"t", b"n", b"r", b"u"))
+_NOTHING: frozenset[bytes] = frozenset()
 
 
 @dataclass(slots=True)
 class Rows:
-    """The rows one record became: one for its table, and those for its line table."""
+    """The rows one record became: one for its table, and those for its line table.
+
+    ``unbroken`` says that every cell is text, and that none has a tab or ends a line: one look at the record, which has
+    neither, spares a look at each of its rows.
+    """
 
     row: Row
     lines: list[Row]
+    unbroken: bool = False
 
 
 class RowMaker:
@@ -65,12 +72,16 @@ class RowMaker:
         return made
 
     def _made(self, raw: msgspec.Raw, synced_at: str) -> Rows:
-        if self._always_careful or _nul_in(raw):
+        text = bytes(raw)
+        escapes = {each[:1] for each in text.split(b"\\")[1:]} if b"\\" in text else _NOTHING
+        if self._always_careful or (b"u" in escapes and _NUL in text):
             return self._careful(raw, synced_at)
         try:
-            return self._fast(raw, synced_at)
+            made = self._fast(raw, synced_at)
         except (msgspec.DecodeError, UnicodeDecodeError, UnusualError):
             return self._careful(raw, synced_at)
+        made.unbroken = _BREAKS.isdisjoint(escapes) and not (b"\n" in text or b"\t" in text or b"\r" in text)
+        return made
 
     def _fast(self, raw: msgspec.Raw, synced_at: str) -> Rows:
         record = self._decode(fast_unwrapped(raw) if self.entity.wrapped else raw)
