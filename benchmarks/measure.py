@@ -75,7 +75,7 @@ def median(costs: Sequence[Cost]) -> Cost:
     """Return the medians of several runs, each figure by itself."""
 
     def middle(name: str) -> float:
-        return statistics.median(getattr(cost, name) for cost in costs)
+        return float(statistics.median(getattr(cost, name) for cost in costs))
 
     return Cost(middle("cpu"), middle("postgres_cpu"), middle("wall"), middle("rss_mb"), costs[-1].said)
 

@@ -158,7 +158,8 @@ class Supervisor:
         self._programs.remove(program)
 
     def stop_all(self) -> None:
-        """Stop every program, the last one first."""
+        """Stop every program, the last one first, and one we were interrupted in starting."""
         for program in reversed(self._programs):
             self.stop(program)
         self._programs.clear()
+        stop(lambda: started_for(self._state_dir))

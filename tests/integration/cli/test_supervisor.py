@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -103,6 +104,26 @@ def test_programs_of_another_folder_are_left_alone(tmp_path: Path) -> None:
     assert len(started_for(tmp_path / "ab")) == 1
     theirs.stop_all()
     ours.stop_all()
+
+
+def test_a_program_is_stopped_although_its_start_was_interrupted(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may come when the program runs and the supervisor does not know its process yet."""
+    start = subprocess.Popen
+    born: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        born.append(start(*arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        supervisor.start(Program("web", ["-c", "import time; time.sleep(600)"]))
+    assert len(started_for(tmp_path / ".qbo")) == 1
+    supervisor.stop_all()
+    assert started_for(tmp_path / ".qbo") == []
+    assert born[0].wait() != 0
 
 
 def test_a_folder_has_one_supervisor_at_a_time(tmp_path: Path) -> None:
