@@ -122,14 +122,19 @@ def is_usual_time(text: str) -> bool:
         return False
 
 
+def getter(columns: tuple[Column, ...]) -> Callable[[Any], Row]:
+    """Return what takes the values of columns off a decoded record."""
+    paths = [".".join(column.path) for column in columns]
+    get = operator.attrgetter(*paths)
+    return get if len(paths) > 1 else lambda record: (get(record),)
+
+
 class FastColumns:
     """Reads columns off a decoded record."""
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         self.columns = columns
-        paths = [".".join(column.path) for column in self.columns]
-        get = operator.attrgetter(*paths)
-        self._get: Callable[[Any], Row] = get if len(paths) > 1 else lambda record: (get(record),)
+        self._get = getter(columns)
         self._numbers = self._places("numeric")
         self._json = self._places("jsonb")
         self._times = self._places("timestamptz")
@@ -141,11 +146,14 @@ class FastColumns:
         return tuple(place for place, column in enumerate(self.columns) if column.kind in kinds)
 
     def read(self, record: Any) -> list[str]:
-        """Return the cells as the text they are written with; raise ``UnusualError`` for what they cannot hold.
+        """Return the cells of a record as ``written`` does."""
+        return self.written(list(self._get(record)))
+
+    def written(self, cells: list[Any]) -> list[str]:
+        """Return values as the text they are written with; raise ``UnusualError`` for what columns cannot hold.
 
         A number is one as JSON has it, without an exponent; a time is one that rendering would spell the same way.
         """
-        cells = list(self._get(record))
         for i in self._times:
             if (text := cells[i]) and not is_usual_time(text):
                 raise UnusualError

@@ -13,7 +13,7 @@ from qbo_pipeline.catalog.columns import Column
 from qbo_pipeline.catalog.lines import DETAIL_OF, detail_key, detail_keys
 from qbo_pipeline.sync import careful
 from qbo_pipeline.sync.drift import Drift
-from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError, plain
+from qbo_pipeline.sync.fast import FastColumns, Row, UnusualError, getter, plain
 
 #: Place of the row that stands for a record without lines: it makes the merge take away the lines it had before, and is
 #: never stored itself (see ``resources.py``).
@@ -63,10 +63,12 @@ class TransactionLines(PlainLines):
         detail_record = DETAIL_OF[record]
         self.detail_fields = frozenset(detail_record.__struct_fields__)
         super().__init__(name, columns)
-        self._detail = FastColumns(tuple(c for c in columns if c.path and c.path[0] in self.detail_fields))
+        self._detail_columns = tuple(c for c in columns if c.path and c.path[0] in self.detail_fields)
+        self._columns = FastColumns(self._head.columns + self._detail_columns)
+        self._head_of, self._cells_of = getter(self._head.columns), getter(self._detail_columns)
         self._record = record
         self._detail_keys = detail_keys(record)
-        self._key_of_type: dict[object, str | None] = {}
+        self._key_of_type = _Keys(record)
         self._details: Callable[[Any], tuple[msgspec.Raw, ...]] = (
             operator.attrgetter(*self._detail_keys)
             if len(self._detail_keys) > 1
@@ -75,7 +77,7 @@ class TransactionLines(PlainLines):
         self._decode = msgspec.json.Decoder(plain(detail_record)).decode
         self._decode_group = msgspec.json.Decoder(_Group).decode
         self._decode_line = msgspec.json.Decoder(plain(record)).decode
-        self._no_detail: Row = ("",) * len(self._detail.columns)
+        self._no_detail: Row = ("",) * len(self._detail_columns)
 
     def fast(self, lines: list[Any], head: Row, synced_at: str) -> list[Row]:
         rows: list[Row] = []
@@ -90,25 +92,22 @@ class TransactionLines(PlainLines):
                     rows.append((*head, str(len(rows)), position, *cells, "", synced_at))
         return rows
 
-    def _key(self, detail_type: object) -> str | None:
-        if detail_type not in self._key_of_type:
-            self._key_of_type[detail_type] = detail_key(self._record, detail_type)
-        return self._key_of_type[detail_type]
-
-    def _detail_of(self, line: Any) -> tuple[str | None, bytes]:
-        """Return the one detail object of a line and its key; unusual when it is not where DetailType says."""
-        key = self._key(line.DetailType)
+    def _detail_of(self, line: Any) -> tuple[str | None, Any]:
+        """Return the key and the JSON of the one detail of a line; unusual when it is not where DetailType says."""
+        key = self._key_of_type[line.DetailType]
         details = self._details(line)
-        found = bytes(getattr(line, key) or b"") if key else b""
+        found = getattr(line, key) if key else ""
         if len(details) - details.count("") != bool(found):
             raise UnusualError
         return key, found
 
-    def _cells(self, line: Any, detail: bytes) -> list[str]:
+    def _cells(self, line: Any, detail: Any) -> list[str]:
         """Return the cells of a line's head and of its detail."""
-        cells = self._head.read(line)
-        cells += self._detail.read(self._decode(detail)) if detail and detail != b"{}" else self._no_detail
-        cells.append(detail.decode())
+        text = str(detail, "utf-8") if detail else ""
+        has_cells = text not in ("", "{}")
+        values = [*self._head_of(line), *(self._cells_of(self._decode(detail)) if has_cells else self._no_detail)]
+        cells = self._columns.written(values)
+        cells.append(text)
         return cells
 
     def careful(self, lines: list[dict[str, Any]], drift: Drift) -> Iterator[Row]:
@@ -131,8 +130,19 @@ class TransactionLines(PlainLines):
         detail = rest.pop(key) if key and isinstance(rest.get(key), dict) else None
         head, extra = careful.cells(self._head.columns, rest, drift, prefix=f"{self._name}.")
         # The detail is kept whole beside its columns, so what they cannot hold is not repeated in extra.
-        detail_cells, _ = careful.cells(self._detail.columns, detail or {}, None)
+        detail_cells, _ = careful.cells(self._detail_columns, detail or {}, None)
         return (*head, *detail_cells, careful.json_text(detail), careful.json_text(extra))
+
+
+class _Keys(dict[object, str | None]):
+    """What a line's DetailType says -> the field of its detail."""
+
+    def __init__(self, record: type[msgspec.Struct]) -> None:
+        self._record = record
+
+    def __missing__(self, detail_type: object) -> str | None:
+        self[detail_type] = key = detail_key(self._record, detail_type)
+        return key
 
 
 class _Group(msgspec.Struct):
