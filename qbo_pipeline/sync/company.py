@@ -15,7 +15,7 @@ from qbo_pipeline.errors import LoadError
 from qbo_pipeline.sync.archiving import archive_gone
 from qbo_pipeline.sync.cursors import committed_cursors
 from qbo_pipeline.sync.fence import Fence
-from qbo_pipeline.sync.memory import keep_big_blocks_apart
+from qbo_pipeline.sync.memory import importing, keep_big_blocks_apart
 from qbo_pipeline.sync.outcome import EntityOutcome, Outcome
 from qbo_pipeline.sync.quiet import quiet_hour
 from qbo_pipeline.sync.reading import Reader, Reading
@@ -107,7 +107,8 @@ class _Attempt:
                 forget_restored(self._engine, self._realm_id)  # whoever was to do it may have been killed
                 return quiet
             # Not at the top: dlt takes longer to import than a quiet hour to pass.
-            from qbo_pipeline.sync.loader import load
+            with importing():
+                from qbo_pipeline.sync.loader import load
 
             outcomes = load(entities, reading, self._url, before_load=lambda: self._archive(reading), fence=self._fence)
         # Once more: what was read alive a moment before it was found gone came back with the load.

@@ -11,6 +11,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: ``M_MMAP_THRESHOLD`` of malloc.h. Setting it also ends glibc's own adjusting of it.
 _MMAP_THRESHOLD = -3
@@ -26,6 +28,18 @@ def keep_big_blocks_apart() -> bool:
     except (AttributeError, OSError):
         return False
     return bool(mallopt(_MMAP_THRESHOLD, _BIG))
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import much without the collector, which would look at all of it again and again: nothing of it is garbage."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 @functools.cache
