@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,13 +52,44 @@ def test_every_cell_is_read_as_it_was_written(given_: list[tuple[object, ...]]) 
     assert written(rows) == [["" if cell is None else str(cell) for cell in row] for row in rows]
 
 
-@given(ANY_TEXT, ANY_TEXT, st.booleans(), st.sampled_from((None, 1, "\t")))
-def test_a_record_is_written_as_the_careful_path_writes_it(
-    memo: str, name: str, ascii_only: bool, indent: int | str | None
-) -> None:
-    line = {"Amount": 1, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {"ItemRef": {"name": name}}}
-    payload = {"Id": "1", "PrivateNote": memo, "CustomField": [{"StringValue": name}], "Line": [line, line]}
-    record = msgspec.Raw(json.dumps(payload, ensure_ascii=ascii_only, indent=indent).encode())
+SPACES = ("", " ", "\n", "\t", "\r", "\r\n")
+#: Every way to spell what may not stand in a cell as it is.
+SPELLINGS = (
+    r"\t",
+    r"\n",
+    r"\r",
+    r"\u0009",
+    r"\u000a",
+    r"\u000D",
+    r"\\",
+    r"\\t",
+    r"\\\n",
+    r"\u005c",
+    r"\u005Ct",
+    r"\"n",
+)
+
+
+@given(ANY_TEXT, ANY_TEXT, st.booleans(), st.sampled_from(SPACES))
+def test_a_record_is_written_as_the_careful_path_writes_it(memo: str, name: str, ascii_only: bool, space: str) -> None:
+    memo, name = (json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in (memo, name))
+    written_alike(memo, name, space)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("spelling", ["", *SPELLINGS])
+def test_a_break_is_written_as_the_careful_path_writes_it(spelling: str, space: str) -> None:
+    written_alike(spelling, "plain", space)
+    written_alike("plain", f"a{spelling}b", space)
+
+
+def written_alike(memo: str, name: str, space: str) -> None:
+    """Check both paths with a record of two texts as JSON spells them, and ``space`` where JSON allows it."""
+    detail = f'{{"ItemRef":{{{space}"name":"{name}"}}}}'
+    line = f'{{"Amount":1,"DetailType":"SalesItemLineDetail","SalesItemLineDetail":{detail}}}'
+    fields = f'[{space}{{"StringValue":"{name}"}}]'
+    payload = f'{{"Id":"1","PrivateNote":"{memo}","CustomField":{fields},"Line":[{line},{line}]}}'
+    record = msgspec.Raw(payload.encode())
     fast, careful = (written_by(RowMaker(INVOICE, "9130", always_careful=each), record) for each in (False, True))
     assert [[_plain(cell) for cell in row] for row in fast] == [[_plain(cell) for cell in row] for row in careful]
 
