@@ -42,6 +42,7 @@ def written(rows: list[Row]) -> list[list[str]]:
 
 def _read(cell: str) -> str:
     """Undo what a backslash means to COPY: https://www.postgresql.org/docs/current/sql-copy.html, "Text Format"."""
+    assert "\r" not in cell, "COPY takes it for the end of a line"
     meanings = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
     return re.sub(r"\\(.)", lambda found: meanings[found[1]], cell)
 
