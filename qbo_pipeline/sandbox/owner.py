@@ -98,7 +98,8 @@ def _applied(held: Books, asked: dict[str, Any], settings: Settings) -> dict[str
         case "create":
             return done | {"Id": writes.create(held, entity, record, settings, strict=False).key}
         case "update" if asked.get("silent"):  # edits the payload and moves nothing else
-            held.keep(entity, writes.current(held, entity, target) | record)
+            with held.calling(entity, key, None):
+                held.keep(entity, writes.current(held, entity, target) | record)
         case "update":
             writes.update(held, entity, target, settings, sparse=not asked.get("replace"), strict=False)
         case "touch":
