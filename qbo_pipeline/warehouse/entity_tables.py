@@ -31,7 +31,7 @@ def ensure_tables(engine: Engine, wanted: Iterable[Table] | None = None) -> list
     """
     wanted = tuple(wanted or tables())
     with engine.connect() as connection:
-        existing = _existing(connection, wanted)
+        existing = _existing(connection, wanted, comments=False)
         if all(
             table.name in existing
             and existing[table.name].is_ours
@@ -73,8 +73,8 @@ def make_tables(
     return done
 
 
-def _existing(connection: Connection, wanted: Iterable[Table]) -> dict[str, Relation]:
-    return relations(connection, SCHEMA, (table.name for table in wanted))
+def _existing(connection: Connection, wanted: Iterable[Table], *, comments: bool = True) -> dict[str, Relation]:
+    return relations(connection, SCHEMA, (table.name for table in wanted), comments=comments)
 
 
 def _refuse_misfits(existing: Mapping[str, Relation], wanted: Iterable[Table]) -> None:

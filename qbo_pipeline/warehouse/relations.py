@@ -11,16 +11,24 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
+#: One row to a relation, and a look by index for each: Postgres guesses badly at joins of its own catalogue.
 _READ = """
-SELECT c.relname, c.relkind::text AS kind, obj_description(c.oid, 'pg_class') AS about, a.attname,
-       format_type(a.atttypid, a.atttypmod) AS type, d.description, array_position(i.indkey::int2[], a.attnum) AS place
+SELECT c.relname, c.relkind::text AS kind,
+       (SELECT o.description FROM pg_description o
+        WHERE o.classoid = 'pg_class'::regclass AND o.objoid = c.oid AND o.objsubid = 0) AS about,
+       ARRAY(SELECT a.attname::text {of}) AS columns,
+       ARRAY(SELECT format_type(a.atttypid, a.atttypmod) {of}) AS types,
+       {comments} AS comments,
+       ARRAY(SELECT a.attname::text FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+             JOIN pg_attribute a ON a.attnum = k.attnum
+             WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid ORDER BY k.place) AS key
 FROM pg_class c
-LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-LEFT JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = a.attnum
 WHERE c.relnamespace = to_regnamespace(:schema) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname = ANY(:names)
-ORDER BY c.relname, a.attnum
+ORDER BY c.relname
 """
+_OF = "FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+_COMMENTS = """ARRAY(SELECT (SELECT d.description FROM pg_description d
+       WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = a.attnum) {of})"""
 
 
 @dataclass(slots=True)
@@ -49,17 +57,19 @@ class Relation:
         return self.kind in ("r", "p") and keyed and {"realm_id", "extra", "synced_at"} <= set(self.columns)
 
 
-def relations(connection: Connection, schema: str, names: Iterable[str]) -> dict[str, Relation]:
-    """Return those of ``names`` that are taken in ``schema``, by name."""
-    found: dict[str, Relation] = {}
-    places: dict[str, list[tuple[int, str]]] = {}
-    for row in connection.execute(text(_READ), {"schema": schema, "names": list(names)}):
-        relation = found.setdefault(row.relname, Relation(row.relname, row.kind, row.about))
-        if row.attname is not None:  # a table may have no column at all
-            relation.columns[row.attname] = row.type
-            relation.comments[row.attname] = row.description
-        if row.place is not None:
-            places.setdefault(row.relname, []).append((row.place, row.attname))
-    for name, key in places.items():
-        found[name].key = tuple(column for _, column in sorted(key))
-    return found
+def relations(
+    connection: Connection, schema: str, names: Iterable[str], *, comments: bool = True
+) -> dict[str, Relation]:
+    """Return those of ``names`` that are taken in ``schema``, by name; ``comments`` of columns are half of the work."""
+    query = text(_READ.format(of=_OF, comments=_COMMENTS.format(of=_OF) if comments else "ARRAY[]::text[]"))
+    return {
+        row.relname: Relation(
+            row.relname,
+            row.kind,
+            row.about,
+            columns=dict(zip(row.columns, row.types, strict=True)),
+            comments=dict(zip(row.columns, row.comments, strict=comments)),
+            key=tuple(row.key),
+        )
+        for row in connection.execute(query, {"schema": schema, "names": list(names)})
+    }
